@@ -5,8 +5,9 @@ A run directory may be untrusted, and a killed process or an editor may have cor
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import Place, expand_path, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
+from sentiment140_bert.schemas.history import LogEntry, parse_entry
 from sentiment140_bert.trust import check_folder
 
 RUNS = "runs"  # the folder of runs, by default
@@ -32,9 +34,8 @@ MODEL_FILES += (f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",)
 MODEL_FILES += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 MODEL_PAGES = ("README.md", "recipe.yaml", *(f"{name}.json" for name in ("metrics", "data", "environment", "tracking")))
 MODEL_PAGES += (EVAL_RESULTS, *(f"figures/{name}" for name in FIGURES))
-LARGEST_STEP = 2**53  # up to there a float tells whole numbers apart
+CHECKPOINT = re.compile(r"checkpoint-[0-9]{1,15}")
 Schema = TypeVar("Schema")
-LogEntry = dict[str, float | None]  # of the Trainer: ``step``, and numbers; None stands for one that was not finite
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class RunDir:
         return self.metrics.is_file()
 
     def clear(self) -> None:
-        """Remove what a run wrote, and nothing else in the folder.
+        """Remove the files and folders of a run, and nothing else in the folder, nor among its checkpoints.
 
         The scores go first, so that the folder is never a finished run without its parts. The files that make
         it a run go last.
@@ -110,8 +111,10 @@ class RunDir:
         try:
             for file in (self.metrics, self.predictions, self.report, self.tracking, self.published):
                 file.unlink(missing_ok=True)
-            for folder in (*self._list_checkpoint_folders(), *folders, self.path / "wandb"):
+            for folder in (*list_checkpoints(self.checkpoints), self.staging, *folders, self.path / "wandb"):
                 remove_path(folder)
+            with contextlib.suppress(OSError):  # it holds what no run wrote, or is a link, perhaps to a larger disk
+                self.checkpoints.rmdir()
             for file in (self.recipe, self.history, self.data, self.environment):
                 file.unlink(missing_ok=True)
         except OSError as error:
@@ -119,12 +122,6 @@ class RunDir:
                 f"{error.filename or self.path} cannot be removed: {error.strerror}.",
                 "Remove it yourself, or choose another folder.",
             ) from None
-
-    def _list_checkpoint_folders(self) -> list[Path]:
-        """Return ``checkpoints``; if that is a link, perhaps to a larger disk, only what a run wrote there."""
-        if not self.checkpoints.is_symlink():
-            return [self.checkpoints]
-        return [*self.checkpoints.glob("checkpoint-[0-9]*"), self.staging]
 
     def read(self, file: Path, schema: type[Schema]) -> Schema:
         """Return the content of a JSON file in the folder, of which no link leads out.
@@ -182,6 +179,21 @@ class RunDir:
     def choose_title(self, recipe: Recipe) -> str:
         """Return the run's name, as trackers and cards show it."""
         return recipe.training.run_name or self.path.resolve().name
+
+
+def list_checkpoints(checkpoints: Path) -> list[Path]:
+    """Return the folders that are named like a run's checkpoints, complete or not, by their steps."""
+    folders = [
+        folder
+        for folder in checkpoints.glob("checkpoint-*")
+        if CHECKPOINT.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+    ]
+    return sorted(folders, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was written after."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def saved_recipe(path: Place) -> Recipe:
@@ -263,23 +275,3 @@ def read_lines(history: Path) -> list[bytes]:
         return history.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise RunError(f"{history} cannot be read: {error.strerror}.", remedy) from None
-
-
-def parse_entry(line: bytes) -> LogEntry | None:
-    """Return the log entry in a line, or None without one."""
-    try:
-        entry = json.loads(line.decode("utf-8"))  # bytes may be of other encodings, too
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or not _is_step(entry.get("step")):
-        return None
-    return entry if all(value is None or _is_number(value) for value in entry.values()) else None
-
-
-def _is_step(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LARGEST_STEP
-
-
-def _is_number(value: Any) -> bool:
-    """Return True for a finite number; an integer of any length would not fit into a float."""
-    return type(value) in (int, float) and -1e300 < value < 1e300 and math.isfinite(value)

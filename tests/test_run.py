@@ -118,9 +118,18 @@ def test_what_a_training_reads_is_not_removed_first(run, smallest_run):
     assert not resolve_output_dir(run, recipe, resume=False, overwrite=True)
 
 
+def test_what_no_run_wrote_among_checkpoints_stays(run):
+    others = [run.checkpoints / name for name in ("my.ckpt", "epoch-3/w.pt", "checkpoint-12-backup/w.pt")]
+    for file in (*others, run.checkpoints / "checkpoint-12" / "w.pt", run.recipe):
+        put(file)
+    run.clear()
+    assert sorted(file for file in run.path.rglob("*") if file.is_file()) == sorted(others)
+
+
 def begun(run: RunDir) -> None:
     """Put something into the place of a finished run."""
-    for place in (*places(run).values(), run.checkpoints / "checkpoint-1", run.path / "wandb"):
+    own = {*places(run).values()} - {run.checkpoints} | {run.checkpoints / "checkpoint-1", run.path / "wandb"}
+    for place in own:
         put(place if place.suffix else place / "any.bin")
 
 

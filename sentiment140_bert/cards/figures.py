@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import schemas
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import order_names
-from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES, LogEntry
+from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES
 from sentiment140_bert.schemas import SPLIT_NAMES
+from sentiment140_bert.schemas.history import LogEntry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

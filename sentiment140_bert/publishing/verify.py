@@ -228,6 +228,9 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
             yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(own.get(name)))
     right = data | {key: own[key] for key in (*origin.ORIGIN, "settings") if key in own}
     same_tokens = data["tokenizer"]["sha256"] == measured["tokenizer"]["sha256"]
+    if not same_tokens:
+        name = str(data["tokenizer"].get("name"))
+        yield Check("the dataset's tokens", name, None, CLAIMED, "they are not those of the model's tokenizer")
     right["splits"] = {
         name: split | ({} if same_tokens else {"token_length": data["splits"].get(name, split)["token_length"]})
         for name, split in measured["splits"].items()

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from sentiment140_bert import schemas
 from sentiment140_bert.recipe import Recipe, TrackingConfig
-from sentiment140_bert.run import FIGURES, STUDY_FIGURES, RunDir, parse_entry
+from sentiment140_bert.run import FIGURES, STUDY_FIGURES, RunDir
+from sentiment140_bert.schemas.history import parse_entry
 
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # A table of runs is sorted and filtered by these; the whole recipe is sent as a file.

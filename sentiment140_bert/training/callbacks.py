@@ -19,7 +19,8 @@ from transformers.trainer_utils import SaveStrategy
 
 from sentiment140_bert.files import open_to_append, write_text
 from sentiment140_bert.progress import is_quiet, progress_bar
-from sentiment140_bert.run import parse_entry, read_lines
+from sentiment140_bert.run import read_lines
+from sentiment140_bert.schemas.history import parse_entry
 from sentiment140_bert.training.batching import LengthGroupedBatches
 
 Report = Callable[[int, float], bool]

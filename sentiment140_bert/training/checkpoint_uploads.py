@@ -147,7 +147,8 @@ class CheckpointUploads:
 
     def _newest(self) -> Path | None:
         """Return the newest checkpoint that has a manifest; this process wrote it, so it needs no check."""
-        from sentiment140_bert.training.checkpoints import MANIFEST, step_of
+        from sentiment140_bert.run import step_of
+        from sentiment140_bert.training.checkpoints import MANIFEST
 
         sealed = [manifest.parent for manifest in self.run.checkpoints.glob(f"checkpoint-*/{MANIFEST}")]
         return max(sealed, key=step_of, default=None)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +19,11 @@ from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, list_checkpoints, step_of
 from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
-NAME = re.compile("checkpoint-[0-9]+")
 
 
 class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
@@ -200,21 +198,6 @@ def _remove_unusable(checkpoints: Path, step: int) -> None:
         if step_of(folder) > step or not _is_complete(folder):
             log.info("resume: removing %s, which is incomplete", folder.name)
             remove_checkpoint(folder)
-
-
-def list_checkpoints(checkpoints: Path) -> list[Path]:
-    """Return all checkpoints, complete or not, by their steps."""
-    folders = [
-        folder
-        for folder in checkpoints.glob("checkpoint-*")
-        if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
-    ]
-    return sorted(folders, key=step_of)
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the step that a checkpoint was written after."""
-    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def list_complete(checkpoints: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import TEMPORARY, expand_path
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
-from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def refuse_foreign_files(run: RunDir) -> None:
     has_others = any(path.name not in names and not path.name.startswith(TEMPORARY) for path in run.path.iterdir())
     if has_others or not _has_files_of_a_run(run):
         raise RunError(f"{run.path} is not empty, and `s140 train` did not write it.", "Choose another --output-dir.")
-    if any(run.checkpoints.glob("checkpoint-*")):  # a run writes its recipe before its first checkpoint
+    if list_checkpoints(run.checkpoints):  # a run writes its recipe before its first checkpoint
         raise RunError(
             f"{run.checkpoints.resolve()} has checkpoints of another run: there is no recipe.yaml in {run.path}.",
             "Choose another --output-dir, or move those checkpoints.",

@@ -13,7 +13,8 @@ from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import Recipe, list_differences, load_recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import RunDir, Schema, parse_entry, read_json, read_lines, saved_recipe
+from sentiment140_bert.run import RunDir, Schema, read_json, read_lines, saved_recipe, step_of
+from sentiment140_bert.schemas.history import parse_entry
 from sentiment140_bert.training import output_dir
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class RemoteRun:
             RunError: It was trained on other tweets, is incomplete, or is not to be trusted.
             HubError: The Hub cannot be reached; what was fetched so far stays in the run directory.
         """
-        from sentiment140_bert.training.checkpoints import newest_complete, step_of
+        from sentiment140_bert.training.checkpoints import newest_complete
 
         stored, folder = self.stored, self.run.fetched
         if stored is None:

@@ -20,11 +20,12 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
 from sentiment140_bert.models.architecture import find_padding_id
+from sentiment140_bert.run import step_of
 from sentiment140_bert.training import memory, optimization, resume
 from sentiment140_bert.training.arguments import explain_refusal
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch
 from sentiment140_bert.training.callbacks import EpochOrder, LossBreaksTies, Progress, StepRandomness, StopOnSignal
-from sentiment140_bert.training.checkpoints import CheckpointSealer, step_of, training_seconds
+from sentiment140_bert.training.checkpoints import CheckpointSealer, training_seconds
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.results import TrainResult
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, list_checkpoints
 
 log = logging.getLogger(__name__)
 MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS before them
@@ -99,7 +99,7 @@ class VolumeCopy:
                 shutil.rmtree(target, ignore_errors=True)
                 _copy(checkpoint, target, checkpoints.MANIFEST)
         names = {checkpoint.name for checkpoint in complete}
-        for checkpoint in self.target.checkpoints.glob("checkpoint-*"):
+        for checkpoint in list_checkpoints(self.target.checkpoints):
             if complete and checkpoint.name not in names:
                 shutil.rmtree(checkpoint)
 

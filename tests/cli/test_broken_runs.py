@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError, TrustError
 from sentiment140_bert.files import write_json
-from sentiment140_bert.run import RunDir, parse_entry
+from sentiment140_bert.run import RunDir
+from sentiment140_bert.schemas.history import parse_entry
 from sentiment140_bert.tracking.tracked_run import History
 from sentiment140_bert.training.callbacks import Progress
 

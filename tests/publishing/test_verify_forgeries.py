@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import reduce
@@ -235,3 +236,13 @@ def test_a_card_of_the_dataset_that_the_tool_did_not_write_is_found(find_missed)
 
     rows = {name: (lambda page, edit=edit: change(page, edit), words) for name, (edit, words) in DATASET_CARD.items()}
     assert find_missed(rows) == []
+
+
+def test_tokens_of_another_tokenizer_are_listed_as_claimed(published: Published, verify: Verify) -> None:
+    """A second model may be trained on a published dataset; its tokens were not made again here."""
+
+    def name_another(text: str) -> str:
+        return json.dumps(json.loads(text) | {"tokenizer": json.loads(text)["tokenizer"] | {"sha256": "0" * 64}})
+
+    published.move_pin(published.change("data.json", name_another, DATA, "dataset"))
+    assert "the dataset's tokens" in verify(MODEL).named("claimed")

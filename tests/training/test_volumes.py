@@ -89,11 +89,13 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
         command.wait_for((checkpoints / "checkpoint-18" / "complete.json").is_file)  # another thread brings it there
     for folder in tmp_path.glob("s140-run-*"):
         shutil.rmtree(folder)
+    shutil.copytree(checkpoints / "checkpoint-18", checkpoints / "checkpoint-18-backup")
+    (checkpoints / "checkpoint-notes.txt").write_text("the best so far")
     report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
     assert report["training"]["steps"] == 30
     assert newest_complete(checkpoints).name == "checkpoint-30"
     s140("train", "--output-dir", volume / "run", *words, "--no-keep-checkpoints")
-    assert not checkpoints.exists()
+    assert {path.name for path in checkpoints.iterdir()} == {"checkpoint-18-backup", "checkpoint-notes.txt"}
     assert (volume / "run" / "model" / "model.safetensors").is_file()
 
 

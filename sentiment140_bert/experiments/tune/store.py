@@ -33,6 +33,7 @@ _COLUMN = rf"{_NAME}(?: (?:INTEGER|BIGINT|FLOAT|DATETIME|TEXT|BOOLEAN|VARCHAR ?\
 _REFERENCE = rf"FOREIGN KEY ?{_NAMES} REFERENCES {_NAME} ?{_NAMES}"
 _CONSTRAINT = rf"(?:PRIMARY KEY|UNIQUE) ?{_NAMES}|{_REFERENCE}|CHECK ?\( ?version_info_id ?= ?1 ?\)"
 _PART = rf"(?:(?:CONSTRAINT {_NAME} )?(?:{_CONSTRAINT})|{_COLUMN})"
+OPTUNAS = {"studies", "version_info", "alembic_version"}  # tables that it makes first of all
 PLAIN = re.compile(
     rf"CREATE TABLE {_NAME} ?\( ?{_PART}(?: ?, ?{_PART})* ?\)|CREATE (?:UNIQUE )?INDEX {_NAME} ON {_NAME} ?{_NAMES}",
     re.IGNORECASE,
@@ -217,6 +218,8 @@ def _check_file(file: Path) -> None:
             rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
         except sqlite3.Error:  # not a store, or locked; opening it reports that
             return
+    if rows and not OPTUNAS & {name for name, _ in rows}:
+        raise StoreError(f"{file} is a database of another program: it holds {rows[0][0]!r}.", "Name a new store.")
     for name, sql in rows:
         if sql is not None and not PLAIN.fullmatch(" ".join(str(sql).split())):
             raise StoreError(f"{file} holds more than tables: {name!r}.", "Optuna creates only tables. Do not use it.")

@@ -78,6 +78,15 @@ def test_a_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
         Store(f"sqlite:///{tmp_path}/file/study.db")
 
 
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("CREATE TABLE patients (name TEXT)")
+    before = (tmp_path / "study.db").read_bytes()
+    with pytest.raises(StoreError, match="of another program: it holds 'patients'"):
+        Store(f"sqlite:///{tmp_path}/study.db")
+    assert (tmp_path / "study.db").read_bytes() == before
+
+
 def test_without_optuna_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtra) as error:
