@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sentiment140_bert.errors import RunError, S140Error, first_line
+from sentiment140_bert.errors import RunError, S140Error, first_line, is_unicode
 from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
@@ -26,6 +27,7 @@ FORMER = ".former"  # how the name of a folder ends that is just being replaced
 HOUR = 3600  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
+SURROGATE = re.compile("[\ud800-\udfff]")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
@@ -58,6 +60,8 @@ def expand_path(place: Place, what: str = "path") -> Path:
     except (OSError, ValueError) as error:
         message = f"{shorten(name)} is not a valid path: {first_line(error)[:100]}."
         raise S140Error(message, "Check the name.") from None
+    if not is_unicode(os.path.abspath(path)):  # noqa: PTH100 - a link's own name counts
+        raise S140Error(f"{shorten(name)} is in a path that is not Unicode, which no library opens.", "Rename it.")
     return path
 
 
@@ -162,8 +166,12 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON, whole or not at all; NaN and infinities are refused."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write ``content`` as indented JSON, whole or not at all; NaN and infinities are refused.
+
+    Bytes of a file's name that are not UTF-8 become escapes, which are text like any other when it is read.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text) + "\n")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from sentiment140_bert.files import (
     write_text,
     write_whole,
 )
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, read_json
 
 
 @pytest.fixture
@@ -220,5 +220,6 @@ def test_json_round_trips_with_names_that_are_not_unicode(tmp_path: Path) -> Non
     content = {"dataset": "caf\udce9.csv", "text": "caf\xe9 ♥", "score": 0.1 + 0.2, "none": None, "list": [1, 2]}
     write_json(tmp_path / "data.json", content)
     text = (tmp_path / "data.json").read_text("utf-8")
-    assert json.loads(text) == content
+    assert json.loads(text) == content | {"dataset": "caf\\udce9.csv"}
+    assert read_json(tmp_path / "data.json", dict) == json.loads(text)
     assert "♥" in text

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from sentiment140_bert.errors import is_unicode
 from sentiment140_bert.recipe.values import (
     TRACKERS,
     Accumulated,
@@ -41,7 +42,9 @@ from sentiment140_bert.recipe.values import (
     Workers,
     YamlNo,
 )
+from sentiment140_bert.text import shorten
 
+PLACES = ("dataset", "model_name_or_path")  # which may be files, too
 FILE: dict[str, Any] = {"json_schema_extra": {"format": "path"}}  # never read from an untrusted recipe
 
 
@@ -54,6 +57,15 @@ class Section(BaseModel):
     """One section of a recipe, checked when it is made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True)
+
+    @field_validator("*")
+    @classmethod
+    def _refuse_broken_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text that no JSON file can hold; the name of a file may be any bytes."""
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not is_unicode(text) and info.field_name not in (*PLACES, *FILE_SETTINGS):
+                raise ValueError(f"must be valid Unicode, got {shorten(text)}")
+        return value
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Section:

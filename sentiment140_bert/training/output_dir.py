@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 
 from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import TEMPORARY, expand_path
+from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
 from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe
@@ -54,7 +56,7 @@ def _refuse_to_remove_inputs(run: RunDir, recipe: Recipe) -> None:
     """Raise RunError if the model or a file that the recipe names is in the folder that is to be overwritten."""
     settings = (recipe.model.model_name_or_path, *(getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)))
     for name in filter(None, settings):
-        path = expand_path(name)
+        path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
         if path.exists() and path.resolve().is_relative_to(run.path.resolve()):
             raise RunError(
                 f"{name} is in {run.path}, which --overwrite empties before it is read.",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,16 @@ def test_a_folder_that_cannot_be_created_is_one_error_message(s140, tmp_path: Pa
     result = s140("train", "--output-dir", tmp_path / "file" / "run", *flags(), code=1)
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_names_that_are_not_unicode_cost_no_run(classifier_folder: Path, tmp_path: Path, s140) -> None:
+    """Old archives have names in latin-1."""
+    tweets, run = tmp_path / "caf\udce9.csv", tmp_path / "run"
+    shutil.copy(str(files("sentiment140_bert.data") / "sample" / "tweets.csv"), tweets)
+    words = ["train", *flags(model_name_or_path=classifier_folder, dataset=tweets, num_train_epochs=1), "--output-dir"]
+    for more in ([run, "--run-name", "M\udcfcller"], [run, "--citation", "M\udcfcller"], [tmp_path / "R\udcfcn"]):
+        assert "Unicode" in s140(*words, *more, code=1).stderr
+    for command in ([*words, run], [*words, run], ["evaluate", run], ["report", run]):
+        s140(*command)
+    assert "Unicode" in s140("card", run, "--citation", "M\udcfcller", code=1).stderr
+    s140("card", run)
