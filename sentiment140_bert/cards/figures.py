@@ -57,7 +57,7 @@ def draw_figures(folder: Path, splits: dict[str, schemas.SplitScores], history: 
         figure = _figure(2)
         _draw_history(figure.axes[0], history, LOSSES, "loss")
         _draw_history(figure.axes[1], history, ACCURACIES, "accuracy")
-        _save(figure, folder / LEARNING)
+        save_figure(figure, folder / LEARNING)
 
 
 def _figure(columns: int, height: float = 3.8) -> Figure:
@@ -73,12 +73,13 @@ def _draw_splits(path: Path, splits: dict[str, schemas.SplitScores], plot: Any, 
     for axes, (name, split) in zip(figure.axes, splits.items(), strict=True):
         axes.set_title(f"{SPLIT_NAMES.get(name, name)} ({split['n']:,} tweets)", fontsize=11)
         plot(axes, split)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a PNG; the same content gives the same bytes."""
     with write_whole(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(temporary, format="png", metadata={"Software": None}, **options)
 
 
 def _add_legend(axes: Axes) -> None:

@@ -22,6 +22,7 @@ from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
 from sentiment140_bert.files import Place, expand_path, write_whole
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.recipe import drop_checkpoint_repo
 from sentiment140_bert.recipe.values import LARGEST_SEED
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 COLUMNS = ("rank", "row", "label", "suggested", "confidence", "label_quality", "sample", "text")
 METHODS = ("baseline", "model")
+NAMES = LABEL_NAMES[NEGATIVE], LABEL_NAMES[POSITIVE]
 BOTH = 2  # stratum of a text that carries both labels
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -116,7 +118,7 @@ def suspects(
         "written": len(written),
         "sample": len(marked),
         "share": len(issues.rows) / len(labels),
-        "noise": dict(zip(_label_names(), issues.rates, strict=True)),
+        "noise": dict(zip(NAMES, issues.rates, strict=True)),
         "accuracy": float(np.mean((positive >= 0.5) == labels)),
         "by": by,
         "folds": folds,
@@ -240,16 +242,9 @@ def find_label_issues(labels: Indices, positive: Floats) -> LabelIssues:
     return LabelIssues(np.asarray(rows, dtype=np.int64), np.asarray(quality), (negative_rate, positive_rate))
 
 
-def _label_names() -> tuple[str, str]:
-    from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
-
-    return LABEL_NAMES[NEGATIVE], LABEL_NAMES[POSITIVE]
-
-
 def _write(output: Path, train: Dataset, written: Indices, positive: Floats, quality: Floats, marked: set[int]) -> None:
     from sentiment140_bert.data.texts import escape_cell
 
-    names = _label_names()
     rows = train.select(written)
     with write_whole(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -259,7 +254,7 @@ def _write(output: Path, train: Dataset, written: Indices, positive: Floats, qua
             confidence = positive[index] if label == 0 else 1 - positive[index]
             numbers = (f"{confidence:.6f}", f"{quality[index]:.6f}")
             sampled = "yes" if at in marked else ""
-            writer.writerow([at + 1, row, names[label], names[1 - label], *numbers, sampled, escape_cell(text)])
+            writer.writerow([at + 1, row, NAMES[label], NAMES[1 - label], *numbers, sampled, escape_cell(text)])
 
 
 def _format_command(path: Path, output: Path) -> str:

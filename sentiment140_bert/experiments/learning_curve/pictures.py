@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.cards import markup
-from sentiment140_bert.cards.figures import default_style
+from sentiment140_bert.cards.figures import default_style, save_figure
 from sentiment140_bert.data.texts import escape_cell
 from sentiment140_bert.experiments.learning_curve.fit import AHEAD
 from sentiment140_bert.experiments.learning_curve.plan import SPLITS
-from sentiment140_bert.files import write_whole
 from sentiment140_bert.schemas.experiments import Curve, CurveFit, CurveSize
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def draw_curve(path: Path, curve: Curve) -> None:
     }
     if legend:
         figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    with write_whole(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    save_figure(figure, path)
 
 
 def _draw_points(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:

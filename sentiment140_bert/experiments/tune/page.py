@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sentiment140_bert.cards import markup
-from sentiment140_bert.cards.figures import default_style
+from sentiment140_bert.cards.figures import default_style, save_figure
 from sentiment140_bert.experiments.tune.space import Space, get_distribution
 from sentiment140_bert.experiments.tune.trials import shorten
-from sentiment140_bert.files import write_whole
 from sentiment140_bert.run import STUDY_FIGURES
 from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord
 
@@ -56,8 +55,7 @@ def draw_figures(folder: Path, content: StudyResults, space: Space) -> list[str]
             warnings.simplefilter("ignore")  # that the plots are experimental
             axes = draw(study, target_name=metric)
             axes.set_title("")
-            with write_whole(folder / name) as temporary:
-                axes.figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
+            save_figure(axes.figure, folder / name, bbox_inches="tight")
             pyplot.close(axes.figure)
     return list(shown)
 

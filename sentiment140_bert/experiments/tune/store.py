@@ -124,29 +124,32 @@ class Store:
                 "Check that it is reachable, and that it is an Optuna store.",
             ) from None
 
-    def _open(self, url: str) -> RDBStorage:
+    def _open(self, url: str, *, again: bool = True) -> RDBStorage:
         """Return Optuna's storage. Of two processes that make a server's tables at once, one is refused: it retries."""
         from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-        try:
-            return self._open_once(url)
-        except (IntegrityError, OperationalError, ProgrammingError):
-            if self.file:
-                raise
-        time.sleep(1.0)
-        return self._open_once(url)
-
-    def _open_once(self, url: str) -> RDBStorage:
-        from optuna.exceptions import ExperimentalWarning
-
         options = {"connect_args": {"timeout": self.seconds}} if self.file else {"pool_pre_ping": True}
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
+            with ignore_experimental():
                 return _make_storage_type()(url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
         except RuntimeError as error:  # that another version made the tables
             hint = "Use a new store, or run `optuna storage upgrade`."
             raise StoreError(f"The store is of another version of Optuna: {first_line(error)}.", hint) from None
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if self.file or not again:
+                raise
+        time.sleep(1.0)
+        return self._open(url, again=False)
+
+
+@contextmanager
+def ignore_experimental() -> Iterator[None]:
+    """Keep Optuna from warning of each function that is new."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _make_storage_type() -> type[RDBStorage]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, S140Error, StoreError, diverged
 from sentiment140_bert.experiments.tune import space
-from sentiment140_bert.experiments.tune.store import GRACE, VERSION, Store, explain_damage, refuse_difference
+from sentiment140_bert.experiments.tune.store import (
+    GRACE,
+    VERSION,
+    Store,
+    explain_damage,
+    ignore_experimental,
+    refuse_difference,
+)
 from sentiment140_bert.schemas.experiments import Importances, TrialRecord
 
 if TYPE_CHECKING:
@@ -119,12 +125,16 @@ class Study:
         Raises:
             StoreError: The store does not answer.
         """
+        from optuna.storages import RetryHeartbeatStaleTrialCallback
+
         with self.store.explain_errors():
             self._fail_dead_attempts()
             trials = self._list_attempts()
             for attempts in trials.values():
                 if all(map(_was_stopped, attempts)):
-                    self._retry(attempts[-1])
+                    with ignore_experimental():
+                        retry = RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
+                    retry(self.optuna, attempts[-1])
                     return True
             if any(attempt.state.name == "WAITING" for attempts in trials.values() for attempt in attempts):
                 return True
@@ -210,22 +220,13 @@ class Study:
         """Fail what dead processes were running; not while this one runs a trial."""
         import optuna
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with ignore_experimental():
             optuna.storages.fail_stale_trials(self.optuna)
         running = (optuna.trial.TrialState.RUNNING,)
         if self.optuna.get_trials(deepcopy=False, states=running):
             with self.store.alone() as alone:
                 for trial in self.optuna.get_trials(deepcopy=False, states=running) if alone else ():
                     self.optuna.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-
-    def _retry(self, attempt: FrozenTrial) -> None:
-        import optuna
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            retry = optuna.storages.RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)
-        retry(self.optuna, attempt)
 
     def _begin(self, trial: Trial) -> Attempt:
         number = trial.user_attrs.get(NUMBER)
