@@ -15,6 +15,12 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 WAITS = (1.0, 2.0, 4.0)  # seconds between the attempts at anything, unless the Hub names its own
 LONGEST_REASON = 500  # characters of what the Hub says to an error
+REFUSALS = {
+    401: ("the Hub does not accept the login", "Log in again: hf auth login"),
+    403: ("permission denied", "Check that the name is your own and that the token may write."),
+    404: ("not found", "Check the name; a private repository needs a login with access."),
+    412: ("it has changed in the meantime", "Push again."),
+}
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -123,25 +129,14 @@ def explain(error: BaseException, what: str, endpoint: str) -> HubError:
     message = str(response.headers.get("X-Error-Message") or "")[:LONGEST_REASON] if response is not None else ""
     message = f" ({message.rstrip('.')})" if message else ""
     what = what[0].upper() + what[1:]
-    if status == 401 and "RepoNotFound" not in str(getattr(response, "headers", {}).get("X-Error-Code", "")):
-        return HubError(f"{what}: the Hub does not accept the login{message}.", "Log in again: hf auth login", 401)
-    if status in (401, 404):
-        return HubError(
-            f"{what}: not found{message}.", "Check the name; a private repository needs a login with access.", 404
-        )
-    if status == 403:
-        return HubError(
-            f"{what}: permission denied{message}.", "Check that the name is your own and that the token may write.", 403
-        )
-    if status == 412:
-        return HubError(f"{what}: it has changed in the meantime{message}.", "Push again.", 412)
+    if status == 401 and "RepoNotFound" in response.headers.get("X-Error-Code", ""):
+        status = 404
     if status is not None:
-        return HubError(f"{what}: {reason(error)}{message}.", "Try again later.", status)
+        problem, hint = REFUSALS.get(status, (reason(error), "Try again later."))
+        return HubError(f"{what}: {problem}{message}.", hint, status)
     if no_answer(error):
-        return HubError(
-            f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Check the network, and try again.", None
-        )
-    return HubError(f"{what}: {first_line(error)[:LONGEST_REASON]}.", "", None)
+        return HubError(f"{what}: {endpoint} cannot be reached: {reason(error)}.", "Check the network, and try again.")
+    return HubError(f"{what}: {first_line(error)[:LONGEST_REASON]}.")
 
 
 def explain_odd_answer(error: BaseException, what: str, endpoint: str) -> HubError:

@@ -48,7 +48,7 @@ FILE_HEADERS = {  # huggingface_hub makes paths of the first three
 }
 XET_HEADERS = ("X-Xet-Hash", "X-Xet-Refresh-Route")  # hf_xet has a client of its own, which checks nothing
 RATE_LIMIT = re.compile(r'"[a-z]{1,40}" ?; ?r ?= ?[0-9]{1,9} ?; ?t ?= ?(?P<seconds>[0-9]{1,9})(?![0-9])')
-ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+_build_adapter = cache(TypeAdapter)
 PAGES: Counter[str] = Counter()  # how many of a listing came one after the other
 
 
@@ -204,19 +204,13 @@ def _check_file_headers(response: Any, address: str) -> None:
 
 def _check_shape(content: bytes, shape: Any, address: str) -> None:
     try:
-        _adapter(repr(shape), shape).validate_python(from_json(content), strict=True)
+        _build_adapter(shape).validate_python(from_json(content), strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part)[:40] for part in problem["loc"])
         raise _odd(address, f"{place + ': ' if place else ''}{problem['msg']}") from None
     except ValueError as error:
         raise _odd(address, f"it is not JSON: {str(error)[:80]}") from None
-
-
-def _adapter(name: str, shape: Any) -> TypeAdapter[Any]:
-    if name not in ADAPTERS:
-        ADAPTERS[name] = TypeAdapter(shape)
-    return ADAPTERS[name]
 
 
 def _refusal(content: bytes) -> bytes:
