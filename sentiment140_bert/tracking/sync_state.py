@@ -81,7 +81,7 @@ def move_state(content: Any) -> tuple[Tracking, list[str]]:
     remarks: list[str] = []
     for tracker, state in states.items():
         if tracker in ("wandb", "trackio"):
-            moved[tracker] = _names(state, "id", "key", "project") | (_sent(state) if state.get("url") else {})
+            moved[tracker] = _names(state, "id", "key", "project") | _pick(state, "sent" if state.get("url") else "")
         elif tracker == "mlflow":
             moved[tracker], remark = _move_mlflow(state)
             remarks += [remark] if remark else []
@@ -95,47 +95,35 @@ def _move_mlflow(state: TrackerState) -> tuple[TrackerState, str]:
     there, run_id = state.get("tracking_uri"), state.get("id")
     if not importlib.util.find_spec("mlflow") or not run_id:
         return _names(state, "key"), ""
-    here = _mlflow_here()
-    if there == here and (not _is_file(here) or _has_run(here, run_id)):
-        moved = _names(state, "id", "experiment", "key") | _sent(state)
-        if state.get("theirs") is True:
-            moved["theirs"] = True
-        return moved, ""
+    import mlflow
+
+    from sentiment140_bert.tracking.mlflow_places import absolute
+
+    here = strip_passwords(absolute(mlflow.get_tracking_uri()))
+    if there == here and (not here.startswith(("sqlite:", "file:", "/")) or _has_run(here, run_id)):
+        return _names(state, "id", "experiment", "key") | _pick(state, "sent", "theirs"), ""
     return {}, (
         f"mlflow: the run so far is in {there}, but this machine uses {here}, where another run is started; "
         "MLFLOW_TRACKING_URI says which"
     )
 
 
-def _mlflow_here() -> str:
-    import mlflow
-
-    from sentiment140_bert.tracking.mlflow_places import absolute
-
-    return strip_passwords(absolute(mlflow.get_tracking_uri()))
-
-
-def _has_run(uri: str, run_id: Any) -> bool:
+def _has_run(uri: str, run_id: str) -> bool:
     """Return True if MLflow's file on this machine knows the run."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        mlflow.MlflowClient(uri).get_run(str(run_id))
+        mlflow.MlflowClient(uri).get_run(run_id)
     except MlflowException:
         return False
     return True
 
 
-def _is_file(uri: str) -> bool:
-    return uri.startswith(("sqlite:", "file:", "/"))
-
-
 def _names(state: TrackerState, *keys: str) -> TrackerState:
-    values = {key: state.get(key) for key in keys}
-    names = {key: value for key, value in values.items() if isinstance(value, str) and NAME.fullmatch(value)}
+    names = {key: value for key, value in _pick(state, *keys).items() if NAME.fullmatch(str(value or ""))}
     return cast(TrackerState, names)
 
 
-def _sent(state: TrackerState) -> TrackerState:
-    return {"sent": state["sent"]} if "sent" in state else {}
+def _pick(state: TrackerState, *keys: str) -> TrackerState:
+    return cast(TrackerState, {key: value for key, value in state.items() if key in keys})

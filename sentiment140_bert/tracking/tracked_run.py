@@ -7,7 +7,8 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,10 +116,11 @@ class TrackedRun:
     fingerprint: str
     live: bool = False
     stage: Callable[[Path], AbstractContextManager[Path]] = nullcontext
-    history: History = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "history", History(self.run.history))
+    @cached_property
+    def history(self) -> History:
+        """The values in ``history.jsonl``."""
+        return History(self.run.history)
 
     @property
     def settings(self) -> TrackingConfig:
@@ -153,7 +155,8 @@ class TrackedRun:
         scores: dict[str, float] = {}
         splits: dict[str, Any] = {**self.run.read_metrics()["splits"]}
         for split, values in splits.items():
-            scores |= {f"{split}/{name}": score["value"] for name, score in values.items() if _is_score(score)}
+            measured = {name: score for name, score in values.items() if isinstance(score, dict) and "value" in score}
+            scores |= {f"{split}/{name}": score["value"] for name, score in measured.items()}
             scores[f"{split}/n"] = values["n"]
             if "calibration" in values:
                 error = values["calibration"]["expected_calibration_error"]
@@ -208,7 +211,3 @@ def _name(key: str) -> str:
     if key == "train_loss":  # the mean over the whole training, not the loss of a step
         return "train/mean_loss"
     return f"eval/{key.removeprefix('eval_')}" if key.startswith("eval_") else f"train/{key.removeprefix('train_')}"
-
-
-def _is_score(value: Any) -> bool:
-    return isinstance(value, dict) and "value" in value

@@ -106,16 +106,20 @@ class Wandb(Tracker):
             self._log({point.name: point.value for point in together}, step)
 
     def file(self, name: str, content: bytes) -> None:
+        import wandb
+
         path = Path(self.run.dir) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         self.run.save(str(path), base_path=self.run.dir, policy="now")
         if name == "data.json":
-            self.run.config.update({"data_report": _counts(json.loads(content))}, allow_val_change=True)
+            data = json.loads(content)
+            counts = {"rows": {split: part["rows"] for split, part in data["splits"].items()}, "steps": data["steps"]}
+            self.run.config.update({"data_report": counts}, allow_val_change=True)
         elif name == "environment.json":
             self.run.config.update({"environment": json.loads(content)}, allow_val_change=True)
         elif name.startswith("figures/"):
-            self._image(name, path)
+            self._log({name.removesuffix(".png"): wandb.Image(str(path))}, self.tracked_run.last_step())
         elif name == CARD:
             self.run.notes = f"The model card is {CARD} among this run's files."
 
@@ -173,14 +177,6 @@ class Wandb(Tracker):
         else:
             self.run.log(values, step=step)
 
-    def _image(self, name: str, path: Path) -> None:
-        import wandb
-
-        self._log({name.removesuffix(".png"): wandb.Image(str(path))}, self.tracked_run.last_step())
-
-    def _project(self) -> str:
-        return os.environ.get("WANDB_PROJECT") or self.tracked_run.project or PROJECT
-
     def _begin(self, run_id: str) -> Any:
         """Resume the run of this id, or start it; offline if necessary."""
         import wandb
@@ -195,8 +191,9 @@ class Wandb(Tracker):
             disable_git=True,  # git would run commands from the configuration of a repository in the run's folder
             save_code=False,
         )
+        project = os.environ.get("WANDB_PROJECT") or self.tracked_run.project or PROJECT
         begin: dict[str, Any] = {
-            "project": self.state.get("project") or self._project(),
+            "project": self.state.get("project") or project,
             "name": self.tracked_run.title,
             "dir": str(self.tracked_run.run.path),
             "config": self.tracked_run.config(),
@@ -324,11 +321,6 @@ def out_of_reach() -> str:
     except (requests.RequestException, ValueError) as error:  # the latter of a key or an address that cannot be sent
         return f"wandb could not be reached: {first_line(error)}"
     return "wandb refuses the key" if status in (401, 403) else ""
-
-
-def _counts(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of ``data.json`` that belongs among a run's settings."""
-    return {"rows": {name: split["rows"] for name, split in data["splits"].items()}, "steps": data["steps"]}
 
 
 def _confusion_matrix(split: SplitScores, title: str) -> Any:
