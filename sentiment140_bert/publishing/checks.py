@@ -179,11 +179,18 @@ def _settle(
 
 
 def _index_by_name(values: list[Any]) -> dict[str, Any]:
-    """Return the members of a list by their name or text, else by their place."""
-    names = [str(value.get("name", value.get("text"))) for value in values if isinstance(value, dict)]
+    """Return the members of a list by their name, text, metric or split, else by their place."""
+    names = [_name_member(value) for value in values if isinstance(value, dict)]
     if len({*names}) != len(values):
         names = [str(at) for at in range(len(values))]
     return dict(zip(names, values, strict=True))
+
+
+def _name_member(value: dict[str, Any]) -> str:
+    dataset = value.get("dataset")
+    names = [value.get(key) for key in ("type", "name", "text")]
+    names += [dataset.get(key) for key in ("split", "task_id")] if isinstance(dataset, dict) else []
+    return str(next((name for name in names if name is not None), None))
 
 
 def _is_number(value: Any) -> bool:

@@ -45,17 +45,15 @@ class Destination:
         if self.tag is not None and self.tag == self.revision:
             raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
         targets = {}
-        for kind, repo_id in (("dataset", self.dataset_repo_id), ("model", self.repo_id)):
+        for kind, flag, repo_id in (
+            ("dataset", "--dataset-repo-id", self.dataset_repo_id),
+            ("model", "--repo-id", self.repo_id),
+        ):
             if repo_id is not None:
-                push.check_name(repo_id, "--repo-id" if kind == "model" else "--dataset-repo-id")
+                push.check_name(repo_id, flag)
+                message = self.commit_message or f"s140 push-to-hub: {kind}"
                 targets[kind] = push.Target(
-                    kind=kind,
-                    repo_id=repo_id,
-                    private=self.private,
-                    revision=self.revision,
-                    create_pr=self.create_pr,
-                    commit_message=self.commit_message or f"s140 push-to-hub: {kind}",
-                    tag=self.tag,
+                    kind, repo_id, self.private, self.revision, self.create_pr, message, self.tag
                 )
         if not targets:
             raise HubError("No repository was named.", "Name it: --repo-id user/model")

@@ -18,7 +18,7 @@ from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import escape
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.publishing import claims
-from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked, settle
 from sentiment140_bert.run import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
 
@@ -171,29 +171,10 @@ def _compare_front_matter(name: str, text: str, claimed: merge.Card, expected: m
 
 
 def compare_yaml(name: str, claimed: Any, right: Any) -> Iterator[Check]:
-    """Compare parsed YAML, value by value; differences are named by their place, split and metric."""
-    nothing = ("", None)
-    stated, expected = dict(_list_leaves(claimed)), dict(_list_leaves(right))
-    for path in {**expected, **stated}:
-        one, other = (leaves.get(path, nothing)[1] for leaves in (stated, expected))
-        if type(one) is not type(other) or one != other:
-            yield Check(f"{name}: {(expected.get(path) or stated[path])[0]}", one, other, FALSE)
-
-
-def _list_leaves(content: Any, path: tuple[Any, ...] = (), name: str = "") -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield (path, (name, value)) of every value; the name includes split, task and metric where there are some."""
-    if isinstance(content, dict) and content:
-        dataset = content.get("dataset")
-        names = [dataset.get(key) for key in ("split", "task_id")] if isinstance(dataset, dict) else []
-        names += [content.get(key) for key in ("type", "name", "text", "config_name")]
-        own = next((value for value in names if isinstance(value, str)), "")
-        for key, value in content.items():
-            yield from _list_leaves(value, (*path, str(key)), f"{name} {own}".strip() if path else str(key))
-    elif isinstance(content, list) and content:
-        for at, value in enumerate(content):
-            yield from _list_leaves(value, (*path, at), name)
-    else:
-        yield path, (" ".join(dict.fromkeys([name, *map(str, path[-1:])])).strip(), content)
+    """Compare parsed YAML, value by value; a value that the tool does not write is false, too."""
+    for leaf in settle(claimed, right)[1]:
+        if leaf.verdict != TRUE:
+            yield Check(f"{name}: {'.'.join(leaf.path)}", leaf.claimed, leaf.measured, FALSE)
 
 
 def compare_results(folder: Path, right: str | None, dataset: str | None) -> Iterator[Check]:

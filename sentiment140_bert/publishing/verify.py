@@ -155,7 +155,7 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
     """
     from sentiment140_bert import models
 
-    recipe = _load_recipe(page)
+    recipe = saved_recipe(page.run.path) if page.run else load_recipe(str(page.folder / "recipe.yaml"))
     prepared, dataset = _load_data(page, facts, recipe, data)
     claimed, fingerprint = facts.metrics["data_fingerprint"], prepared.report["fingerprint"]
     if data and claimed != fingerprint:
@@ -245,10 +245,6 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
         return
     yield from pages.compare_card("dataset card", card, text)
     yield from pages.list_description("tweets of the dataset", right)
-
-
-def _load_recipe(page: Page) -> Recipe:
-    return saved_recipe(page.run.path) if page.run else load_recipe(str(page.folder / "recipe.yaml"))
 
 
 def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None) -> tuple[Prepared, Path | None]:
