@@ -14,6 +14,7 @@ from typing import Any
 
 import sentiment140_bert
 from sentiment140_bert import schemas
+from sentiment140_bert.cards.markup import format_score
 from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import load_recipe
@@ -228,17 +229,10 @@ def show_scores(run: Path) -> None:
         ["tweets", *(f"{split['n']:,}" for split in splits.values())],
     ]
     rows += [
-        [name.replace("_", " "), *(_format_score(schemas.get_score(split, name)) for split in splits.values())]
+        [name.replace("_", " "), *(format_score(schemas.get_score(split, name)) for split in splits.values())]
         for name in SCORES
     ]
     ipython.display(ipython.Markdown("\n".join(f"| {' | '.join(row)} |" for row in rows)))
-
-
-def _format_score(score: schemas.Score | None) -> str:
-    if score is None:
-        return "–"
-    limits = schemas.get_limits(score)
-    return f"{score['value']:.4f}" + (f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else "")
 
 
 def show_curves(run: Path) -> None:
