@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sentiment140_bert import trust
-from sentiment140_bert.errors import HubError, TrackerError, first_line
+from sentiment140_bert.errors import HubError, TrackerError
 from sentiment140_bert.tracking.sync_state import has_key, make_id
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -113,17 +113,12 @@ def _check_endpoint(space: str) -> None:
 
 def _owners() -> set[str]:
     """Return the names of the Hub's user and organizations; none if the Hub does not name them."""
-    from huggingface_hub import get_token
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import httpx
-
+    from sentiment140_bert.hub import push
     from sentiment140_bert.hub.client import Hub
 
-    if get_token() is None:
-        return set()
+    hub = Hub()
     try:
-        user = Hub().api.whoami()
-    except (HfHubHTTPError, httpx.HTTPError, HubError) as error:
-        log.info("trackio: the Hub does not say who is logged in: %s", first_line(error))
-        return set()
-    return {user["name"], *(owner["name"] for owner in user.get("orgs") or ())}
+        push.login(hub)
+    except HubError as error:
+        log.info("trackio: the Hub does not say who is logged in: %s", error.message)
+    return hub.owners

@@ -77,7 +77,7 @@ def test_the_same_numbers_give_the_same_bytes_in_another_process_too(tmp_path: P
 def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Collect the pictures by name before they are written."""
     drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(figures_module, "_save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figures_module, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
     return drawn
 
 

@@ -74,8 +74,8 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         RunError: This is one of several processes, or nothing can be written into the run.
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
-    prepared, tokens, tokenizer = loading.load_data(recipe)
-    home = run.suspects / _hash_inputs(recipe, prepared, folds)
+    data = loading.load_data(recipe)
+    home = run.suspects / _hash_inputs(recipe, data.splits, folds)
     count = int(folds.max()) + 1
     positive = np.full(len(folds), np.nan)
     for fold in range(count):
@@ -87,13 +87,13 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
     for fold in missing:
         log.info("suspects: training %d of %d", fold + 1, count)
         with _make_training_folder(run, home, fold) as folder:
-            positive[folds == fold] = _train_and_predict(recipe, prepared, tokens, tokenizer, folds == fold, folder)
+            positive[folds == fold] = _train_and_predict(recipe, data, folds == fold, folder)
             _save_fold(home / f"fold-{fold + 1}.parquet", positive[folds == fold])
     return positive
 
 
 def _train_and_predict(
-    recipe: Recipe, prepared: Prepared, tokens: Prepared, tokenizer: Any, held_out: npt.NDArray[np.bool_], folder: Path
+    recipe: Recipe, data: loading.PreparedData, held_out: npt.NDArray[np.bool_], folder: Path
 ) -> Floats:
     """Train on the rows that are not ``held_out``, in ``folder``, and return P(positive) of those that are."""
     from sentiment140_bert import models
@@ -104,13 +104,12 @@ def _train_and_predict(
 
     checkpoints = folder / "checkpoints"
     settings = series.make_settings(recipe.training, checkpoints, "the search for suspects")
-    data = loading.PreparedData(prepared, tokens, tokenizer)
     exact = loading.pin_base_model(recipe, data=data).model
     model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())
-    splits = tokens.splits()
+    splits = data.tokens.splits()
     outcome = trainer.train(
         model,
-        tokenizer,
+        data.tokenizer,
         {"train": splits["train"].select(np.flatnonzero(~held_out)), "validation": splits["validation"]},
         settings,
         history=folder / "history.jsonl",
@@ -125,8 +124,8 @@ def _train_and_predict(
             "Run the same command again to resume.",
             outcome.signal,
         )
-    texts = prepared.splits()["train"].select(np.flatnonzero(held_out))["text"]
-    classifier = TorchClassifier(model, tokenizer)
+    texts = data.splits.splits()["train"].select(np.flatnonzero(held_out))["text"]
+    classifier = TorchClassifier(model, data.tokenizer)
     return map_labels(classifier.labels).positive_share(classifier.probabilities(list(texts)))
 
 

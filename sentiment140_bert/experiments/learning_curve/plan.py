@@ -212,18 +212,7 @@ class PlannedWork(TypedDict):
 
 def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -> PlannedWork:
     """List the trainings of a curve, and count the steps and tweets of those that are not finished."""
-    trainings: list[PlannedTraining] = []
-    for training in planned:
-        steps, tweets = _count_steps_and_tweets(training, parts)
-        trainings.append(
-            {
-                "size": training.size,
-                "seed": training.seed,
-                "state": training.state,
-                "steps": steps,
-                "tweets": tweets,
-            }
-        )
+    trainings = [_describe_training(training, parts[training.size]) for training in planned]
     unfinished = [training for training in trainings if training["state"] != FINISHED]
     return {
         "trainings": trainings,
@@ -232,17 +221,23 @@ def list_work(planned: list[Training], parts: dict[int, loading.PreparedData]) -
     }
 
 
-def _count_steps_and_tweets(training: Training, parts: dict[int, loading.PreparedData]) -> tuple[int, int]:
-    """Return the optimizer steps of a training, and the tweets that it trains on or scores, in all epochs."""
+def _describe_training(training: Training, part: loading.PreparedData) -> PlannedTraining:
+    """Return a training with its optimizer steps, and the tweets that it trains on or scores, in all epochs."""
     from sentiment140_bert.training.probe import job_of
 
     config = training.recipe.training
-    rows = {name: split["rows"] for name, split in parts[training.size][0].report["splits"].items()}
+    rows = {name: split["rows"] for name, split in part[0].report["splits"].items()}
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps
     job = job_of(config, batch, rows["train"], rows["validation"])
     trained = job.steps * batch if config.max_steps > 0 else round(config.num_train_epochs * rows["train"])
     scored = sum(count for name, count in rows.items() if name not in ("train", "neutral"))
-    return job.steps, trained + job.scored + scored
+    return {
+        "size": training.size,
+        "seed": training.seed,
+        "state": training.state,
+        "steps": job.steps,
+        "tweets": trained + job.scored + scored,
+    }
 
 
 def estimate_time_left(planned: list[Training], states: list[str]) -> str:

@@ -29,6 +29,7 @@ from sentiment140_bert.training.environment import (
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from sentiment140_bert.experiments.tune.results import Tuning
     from sentiment140_bert.experiments.tune.study import Attempt
 
 log = logging.getLogger(__name__)
@@ -143,23 +144,13 @@ def shorten(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def run_trial(
-    attempt: Attempt,
-    recipe: Recipe,
-    material: Material,
-    run: RunDir,
-    progress: Progress,
-    arguments_given: list[str] | None,
-) -> float:
+def run_trial(tuning: Tuning, attempt: Attempt, progress: Progress) -> float:
     """Train one trial, or resume it from its checkpoint, and return its score.
 
     Args:
+        tuning: The study, whose folder gets the run of the trial.
         attempt: The trial.
-        recipe: Recipe of the trial.
-        material: The tweets of all trials.
-        run: The run for checkpoints and history.
         progress: Shows how far it is.
-        arguments_given: The arguments after ``s140`` on the command line.
 
     Raises:
         optuna.TrialPruned: It was ended early.
@@ -172,9 +163,10 @@ def run_trial(
     from sentiment140_bert.training.checkpoints import remove_checkpoints
 
     progress.begin(attempt)
+    run = tuning.home.trial(attempt.number)
     with lock_folder(run.path, "training a trial", create=True), explain_full_disk(run.path):
         try:
-            score = _train(attempt, recipe, material, run, progress, arguments_given)
+            score = _train(tuning, attempt, progress, run)
             progress.end(": stopped early, its scores are too low" if score is None else f": {score:.4f}", score)
         except (HardwareError, Diverged) as error:
             progress.end(f" failed: {error.message}")
@@ -197,14 +189,7 @@ def find_checkpoint(run: RunDir, recipe: Recipe, fingerprint: str) -> Path | Non
     return newest_complete(run.checkpoints) if run.read_data()["fingerprint"] == fingerprint else None
 
 
-def _train(
-    attempt: Attempt,
-    recipe: Recipe,
-    material: Material,
-    run: RunDir,
-    progress: Progress,
-    arguments_given: list[str] | None,
-) -> float | None:
+def _train(tuning: Tuning, attempt: Attempt, progress: Progress, run: RunDir) -> float | None:
     """Return the score of the weights that the recipe would keep; None if the trial was ended early."""
     from sentiment140_bert import models
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
@@ -216,9 +201,10 @@ def _train(
         progress.say(f"trial {attempt.number}, evaluation {number}: {score:.4f}")
         return attempt.report(number, score)
 
+    recipe, material = tuning.make_recipe(attempt.values, run, "trial", log_model=False), tuning.material
     precision = arguments.choose_precision(recipe.training)
     settings = arguments.training_arguments(recipe.training, precision, run.checkpoints)
-    environment = describe_environment(recipe, precision, 1, arguments_given)
+    environment = describe_environment(recipe, precision, 1, tuning.arguments_given)
     checkpoint = find_checkpoint(run, recipe, material.report["fingerprint"]) if attempt.is_retry else None
     environment = _begin_run(run, recipe, material, environment, checkpoint)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision

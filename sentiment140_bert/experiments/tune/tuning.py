@@ -23,7 +23,7 @@ from sentiment140_bert.experiments.tune.store import (
     parse_url,
     refuse_difference,
 )
-from sentiment140_bert.experiments.tune.study import Attempt, Study, find_best
+from sentiment140_bert.experiments.tune.study import Study, find_best
 from sentiment140_bert.experiments.tune.trials import (
     Material,
     Progress,
@@ -163,18 +163,12 @@ def _run_trials(tuning: Tuning, planned: int, until: float | None) -> None:
     size = len(study.space)
     log.info("tune: %d of %d trials are done; %d settings are tuned by validation %s", done, planned, size, metric)
     progress = Progress(planned, done, study.direction, find_best(trials, study.direction))
-
-    def run(attempt: Attempt) -> float:
-        run_dir = home.trial(attempt.number)
-        recipe = tuning.make_recipe(attempt.values, run_dir, "trial", log_model=False)
-        return run_trial(attempt, recipe, tuning.material, run_dir, progress, tuning.arguments_given)
-
     first = space.select_within(study.space, tuning.own)
     patience = None
     with closing(progress.bar):
         while until is None or time.monotonic() < until:
             if study.queue_next(planned, first):
-                study.run_next(run)
+                study.run_next(lambda attempt: run_trial(tuning, attempt, progress))
                 progress.done = _count_ended(tuning.write_best())
                 patience = None
             elif study.store.file or not study.count_running():

@@ -12,7 +12,7 @@ from typing import Any
 
 from sentiment140_bert import tracking
 from sentiment140_bert.files import Place, expand_path
-from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
 from sentiment140_bert.results import TrainResult
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.training.run import train
@@ -83,8 +83,8 @@ def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[st
 
 def _make_paths_absolute(recipe: Recipe) -> Recipe:
     """Make the paths of files absolute: a worker has another working directory."""
-    names = {"model_name_or_path": recipe.model.model_name_or_path}
-    names |= {"dataset": recipe.data.dataset, "manual_test": recipe.data.manual_test or ""}
+    names = {name: getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)}
+    names["model_name_or_path"] = recipe.model.model_name_or_path
     paths = {key: str(Path(name).absolute()) for key, name in names.items() if name and Path(name).exists()}
     return recipe.with_values(paths)
 

@@ -156,10 +156,13 @@ def test_only_the_first_process_of_a_machine_gives_an_answer(monkeypatch: pytest
 def test_a_worker_finds_files_by_paths_that_do_not_depend_on_its_folder(tmp_path: Path) -> None:
     (tmp_path / "tweets.csv").touch()
     (tmp_path / "encoder").mkdir()
+    (tmp_path / "suspects.csv").touch()
     arguments = {"model_name_or_path": "encoder", "dataset": "tweets.csv", "manual_test": "sample"}
+    arguments |= {"drop_suspects": "suspects.csv"}
     result = workflow._make_paths_absolute(load_recipe("quickstart").with_values(arguments))
     assert result.model.model_name_or_path == str(tmp_path / "encoder")
     assert result.data.dataset == str(tmp_path / "tweets.csv")
+    assert result.data.drop_suspects == str(tmp_path / "suspects.csv")
     assert result.data.manual_test == "sample"
 
 
