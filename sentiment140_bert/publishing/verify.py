@@ -309,19 +309,17 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
             "Score it: s140 evaluate MODEL --dataset …",
         )
     for tweets, group in _group_by_data(stated, data).items():
-        if tweets is None:
-            for claim in group:
-                yield leave_unchecked(claim.where, claim.value, "it names no usable data; name some with --dataset")
-            continue
+        splits, why = {}, "it names no usable data; name some with --dataset"
         try:
-            splits = evaluate(page.folder, tweets).splits
+            splits = evaluate(page.folder, tweets).splits if tweets else {}
         except S140Error as error:
-            for claim in group:
-                yield leave_unchecked(claim.where, claim.value, " ".join(str(error).split()))
-            continue
+            why = " ".join(str(error).split())
         for claim in group:
-            split = splits["manual" if claim.split == "manual" and "manual" in splits else "test"]
-            yield claims.check_claim(claim, split, tolerance)
+            split = (splits.get("manual") if claim.split == "manual" else None) or splits.get("test")
+            if split:
+                yield claims.check_claim(claim, split, tolerance)
+            else:
+                yield leave_unchecked(claim.where, claim.value, why)
     for entry in claims.list_unread_scores(index):
         yield Check(f"model-index: {entry}", entry, None, WARNING, "nobody measured it")
     yield from pages.warn("card", claims.WRITTEN.sub("", body))

@@ -61,7 +61,6 @@ class Mlflow(Tracker):
         self.callers_run = _find_callers_run()
         self.uri: str | None = None
         self.monitor: Any = None
-        self.artifacts: Any = None
 
     def unnamed_place(self) -> str:
         """Return the store that only the run names, or that was in the current folder before the user chose one."""
@@ -86,7 +85,7 @@ class Mlflow(Tracker):
         self.client: Any = _client(self.uri)
         run = self._find_run() or self._new_run(remember)
         check_artifacts(self.uri, run.info.artifact_uri, is_named)
-        self.artifacts = _open_artifacts(self.uri, run.info.artifact_uri)
+        self.artifacts: Any = _open_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
         place = strip_passwords(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
@@ -118,12 +117,8 @@ class Mlflow(Tracker):
                 self.client.set_tag(self.run_id, "mlflow.note.content", _shorten_card(content.decode()))
 
     def scores(self) -> None:
-        from mlflow.entities import Metric
-
-        when = int(self.tracked_run.run.metrics.stat().st_mtime * 1000)
-        step = self.tracked_run.last_step()
-        metrics = [Metric(name, value, when, step) for name, value in self.tracked_run.scores().items()]
-        self.client.log_batch(self.run_id, metrics=metrics)
+        when, step = self.tracked_run.run.metrics.stat().st_mtime, self.tracked_run.last_step()
+        self.points([Point(name, step, when, value) for name, value in self.tracked_run.scores().items()])
 
     def published(self) -> None:
         for kind, url in self.tracked_run.urls().items():
