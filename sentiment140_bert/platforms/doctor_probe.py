@@ -90,9 +90,7 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> JobEstimate:
     lengths, assumed = _draw_lengths(recipe, has_tokenizer)
     with tempfile.TemporaryDirectory(dir=find_existing_folder(folder), prefix=".s140-probe-") as temporary:
         trial = _train_steps(recipe, Path(temporary), lengths)
-    share, parts, settings = trainer.share_of(trial.settings), trial.outcome.share, trial.settings
-    half = settings.fp16 or settings.bf16
-    step = _estimate_step(trial.train, trial.outcome, trial.timed, settings.data_seed or settings.seed, half)
+    share, parts, step = trainer.share_of(trial.settings), trial.outcome.share, _estimate_step(trial)
     job, seconds = _estimate_job(recipe, share, step, trial.timed, assumed)
     return {
         "job": job,
@@ -192,16 +190,16 @@ def _make_rows(lengths: np.ndarray, count: int, config: PreTrainedConfig) -> Dat
     return Dataset.from_dict({"input_ids": ids, "labels": [at % 2 for at in range(count)]})
 
 
-def _estimate_step(train: Dataset, outcome: Outcome, timed: Timed, seed: int, half: bool) -> Estimate:
+def _estimate_step(trial: Trial) -> Estimate:
     from sentiment140_bert.training.batching import LengthGroupedBatches, lengths_of
     from sentiment140_bert.training.probe import step_estimate
 
-    lengths = lengths_of(train)
-    to = 8 if half else 1
-    parts = list(LengthGroupedBatches(lengths, outcome.share, seed))
+    lengths, settings, share = lengths_of(trial.train), trial.settings, trial.outcome.share
+    to = 8 if settings.fp16 or settings.bf16 else 1
+    parts = list(LengthGroupedBatches(lengths, share, settings.data_seed or settings.seed))
     padded = [len(part) * (-(-lengths[part].max() // to) * to) if part else 1 for part in parts]
-    tokens = np.array(padded).reshape(-1, outcome.share.parts).sum(axis=1)
-    return step_estimate(timed.steps, tokens, tokens)
+    tokens = np.array(padded).reshape(-1, share.parts).sum(axis=1)
+    return step_estimate(trial.timed.steps, tokens)
 
 
 def _estimate_job(

@@ -62,14 +62,9 @@ class Destination:
     def format_command(self, run: RunDir) -> str:
         """Return the command line of a push."""
         words = ["s140", "push-to-hub", str(run.path)]
-        for flag, value in (
-            ("--repo-id", self.repo_id),
-            ("--dataset-repo-id", self.dataset_repo_id),
-            ("--revision", self.revision),
-            ("--commit-message", self.commit_message),
-            ("--tag", self.tag),
-        ):
-            words += [flag, value] if value else []
+        for name in ("repo_id", "dataset_repo_id", "revision", "commit_message", "tag"):
+            if value := getattr(self, name):
+                words += [f"--{name.replace('_', '-')}", value]
         words += [] if self.private is None else ["--private" if self.private else "--public"]
         words += ["--create-pr"] if self.create_pr else []
         return shlex.join(words)

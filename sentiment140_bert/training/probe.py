@@ -76,7 +76,7 @@ class Estimate:
     measured: int
 
 
-def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: Sequence[int]) -> Estimate:
+def step_estimate(seconds: Sequence[float], tokens: Sequence[int]) -> Estimate:
     """Estimate the mean step of a job from some of its steps.
 
     A step has a cost, and one for each token; both are fitted by medians (Theil and Sen's line), so that a disturbed
@@ -84,8 +84,7 @@ def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: S
 
     Args:
         seconds: The duration of each measured step, warm-up included.
-        tokens: Number of tokens, padding included.
-        all_tokens: The tokens of every step of an epoch.
+        tokens: The tokens of every step of an epoch, padding included; the first ones are those that were measured.
     """
     took = np.asarray(seconds[WARM_UP:] or seconds[-1:])
     x = np.asarray(tokens[: len(seconds)][-len(took) :], dtype=float)
@@ -94,7 +93,7 @@ def step_estimate(seconds: Sequence[float], tokens: Sequence[int], all_tokens: S
     slopes = (took[second] - took[first])[apart] / (x[second] - x[first])[apart]
     slope = max(float(np.median(slopes)), 0.0) if len(slopes) else 0.0
     base = max(float(np.median(took - slope * x)), 0.0)
-    step = base + slope * float(np.mean(all_tokens))
+    step = base + slope * float(np.mean(tokens))
     off = took / (base + slope * x)
     low, high = (float(value) for value in np.quantile(off, (0.25, 0.75)))
     return Estimate(step, step * min(low, 1.0), step * max(high, 1.0), float(np.median(took)), len(took))

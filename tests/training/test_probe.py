@@ -16,7 +16,7 @@ def seconds(base: float, slope: float, count: int = 20) -> list[float]:
 
 @pytest.mark.parametrize(("base", "slope"), [(0.04, 0.0), (0.0, 0.002), (0.1, 0.001)])
 def test_the_mean_step_of_an_epoch_is_found_from_a_few(base: float, slope: float) -> None:
-    estimate = step_estimate(seconds(base, slope), TOKENS, TOKENS)
+    estimate = step_estimate(seconds(base, slope), TOKENS)
     assert estimate.step == pytest.approx(base + slope * TOKENS.mean(), rel=1e-6)
     assert estimate.low == pytest.approx(estimate.step, rel=1e-6)
     assert estimate.high == pytest.approx(estimate.step, rel=1e-6)
@@ -26,13 +26,13 @@ def test_the_mean_step_of_an_epoch_is_found_from_a_few(base: float, slope: float
 def test_a_disturbed_step_does_not_count_for_more() -> None:
     took = seconds(0.1, 0.001)
     took[10] = took[15] = 30.0
-    assert step_estimate(took, TOKENS, TOKENS).step == pytest.approx(0.1 + 0.001 * TOKENS.mean(), rel=0.02)
+    assert step_estimate(took, TOKENS).step == pytest.approx(0.1 + 0.001 * TOKENS.mean(), rel=0.02)
 
 
 def test_the_range_is_that_of_the_noise() -> None:
     noise = np.random.default_rng(1).uniform(0.8, 1.2, 100)
     took = [1.0] * WARM_UP + (noise * 0.5).tolist()
-    estimate = step_estimate(took, TOKENS, TOKENS)
+    estimate = step_estimate(took, TOKENS)
     assert estimate.step == pytest.approx(0.5, rel=0.1)
     assert estimate.low < estimate.step < estimate.high
     assert estimate.low > 0.3
@@ -41,7 +41,7 @@ def test_the_range_is_that_of_the_noise() -> None:
 
 @pytest.mark.parametrize("count", [1, WARM_UP, WARM_UP + 1])
 def test_very_few_steps_are_better_than_none(count: int) -> None:
-    assert step_estimate([2.0] * count, TOKENS, TOKENS).step == pytest.approx(2.0)
+    assert step_estimate([2.0] * count, TOKENS).step == pytest.approx(2.0)
 
 
 JOBS = [
