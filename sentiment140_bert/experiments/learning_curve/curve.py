@@ -75,8 +75,8 @@ def learning_curve(
     home = CurveDir(expand_path(output, "output"))
     plan, planned, parts = _plan_trainings(home, as_recipe(recipe), sizes, seeds, keep_models)
     with lock_folder(home.path, "making a learning curve", create=True):
-        write_json(home.plan, plan)
-        curve = _train_and_write(home, planned, parts, keep_models, price_per_hour, arguments_given)
+        _write_plan(home, plan, price_per_hour)
+        curve = _train_and_write(home, planned, parts, keep_models, arguments_given)
     _raise_failures(home, planned)
     return {**curve, "output": str(output)}
 
@@ -97,9 +97,17 @@ def redraw_curve(output: Path, price_per_hour: float | None = None) -> CurveResu
         RunError: There is no curve, or a file of it is damaged.
     """
     home = CurveDir(output)
-    if not home.plan.is_file():
+    plan = home.read_plan()
+    if not plan:
         raise RunError(f"There is no learning curve in {output}.", "Name a folder that `s140 learning-curve` wrote.")
-    return {**write_results(home, price_per_hour), "output": str(output)}
+    _write_plan(home, plan, price_per_hour)
+    return {**write_results(home), "output": str(output)}
+
+
+def _write_plan(home: CurveDir, plan: Plan, price_per_hour: float | None) -> None:
+    """Write ``plan.json``; without a price it keeps the one of the call before."""
+    price = plan.get("price_per_hour") if price_per_hour is None else price_per_hour
+    write_json(home.plan, {**plan, "price_per_hour": price})
 
 
 def _check_arguments(recipe: Recipe, sizes: Sequence[int], seeds: int) -> None:
@@ -163,6 +171,7 @@ def _plan_trainings(
         "seeds": seed_numbers,
         "subsets": list_subsets(parts),
         "cut_short": cut_short,
+        "price_per_hour": before.get("price_per_hour") if before else None,
     }
     for training in planned:
         series.refuse_other_training(training.run, training.recipe, parts[training.size][0].report["fingerprint"])
@@ -176,7 +185,6 @@ def _train_and_write(
     planned: list[Training],
     parts: dict[int, loading.PreparedData],
     keep_models: bool,
-    price_per_hour: float | None,
     arguments_given: list[str] | None,
 ) -> Curve:
     """Train what is not finished, size by size, and write the results after each; return ``curve.json``."""
@@ -192,8 +200,8 @@ def _train_and_write(
             _log_progress(planned, training)
             _train(training, parts[size], keep_models, arguments_given)
         if unfinished and size != largest:
-            write_results(home, price_per_hour)
-    return write_results(home, price_per_hour)
+            write_results(home)
+    return write_results(home)
 
 
 def _train(

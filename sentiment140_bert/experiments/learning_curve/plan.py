@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import Count, Sha256
+from sentiment140_bert.schemas import Count, Number, Sha256
 from sentiment140_bert.schemas.experiments import UsedData
 from sentiment140_bert.text import format_duration
 
@@ -51,6 +51,7 @@ class Plan(TypedDict):
     seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
     subsets: Annotated[list[Subset], Field(max_length=MOST_SIZES), AfterValidator(_ascend)]
     cut_short: str | None
+    price_per_hour: NotRequired[Annotated[Number, Field(ge=0)] | None]
 
 
 class Failure(TypedDict):

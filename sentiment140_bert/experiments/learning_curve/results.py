@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
-from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
@@ -41,12 +39,6 @@ TWEETS = {"test": "the test tweets", "manual": "the hand-labeled tweets"}
 Wrong = npt.NDArray[np.bool_]
 
 
-class EarlierCurve(TypedDict):
-    """The part of an earlier ``curve.json`` that the next one repeats."""
-
-    price_per_hour: NotRequired[Annotated[schemas.Number, Field(ge=0)] | None]
-
-
 @dataclass(frozen=True)
 class Point:
     """One training.
@@ -65,12 +57,11 @@ class Point:
         return bool(self.report["state"] == FINISHED)
 
 
-def write_results(home: CurveDir, price_per_hour: float | None = None) -> Curve:
+def write_results(home: CurveDir) -> Curve:
     """Write ``curve.json`` and what is made of it: ``curve.csv``, ``curve.png`` and ``README.md``.
 
     Args:
         home: With its ``plan.json``.
-        price_per_hour: Price of the machine, in any currency; None repeats the one of the call before.
 
     Returns:
         The content of ``curve.json``.
@@ -78,7 +69,7 @@ def write_results(home: CurveDir, price_per_hour: float | None = None) -> Curve:
     Raises:
         RunError: A file of a finished training is missing or damaged.
     """
-    curve = make_curve(home, price_per_hour)
+    curve = make_curve(home)
     write_text(home.path / "curve.csv", pictures.render_csv(curve))
     pictures.draw_curve(home.path / "curve.png", curve)
     write_text(home.path / "README.md", pictures.render_page(curve))
@@ -86,23 +77,10 @@ def write_results(home: CurveDir, price_per_hour: float | None = None) -> Curve:
     return curve
 
 
-def _read_price(home: CurveDir) -> float | None:
-    """Return the price of the call before; None if there was none, or its ``curve.json`` is damaged."""
-    if not home.curve.is_file():
-        return None
-    try:
-        price: float | None = RunDir(home.path).read(home.curve, EarlierCurve).get("price_per_hour")
-    except RunError as error:
-        log.warning("%s It is written again; give --price-per-hour again if there was one.", error.message)
-        return None
-    return price
-
-
-def make_curve(home: CurveDir, price_per_hour: float | None) -> Curve:
+def make_curve(home: CurveDir) -> Curve:
     """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
     plan = RunDir(home.path).read(home.plan, Plan)
-    price = _read_price(home) if price_per_hour is None else price_per_hour
-    data = plan["data"]
+    price, data = plan.get("price_per_hour"), plan["data"]
     hashes = {name: data["splits"][name]["sha256"] for name in SPLITS if name in data["splits"]}
     sizes: list[CurveSize] = []
     finished = {}

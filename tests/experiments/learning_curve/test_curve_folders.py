@@ -29,6 +29,7 @@ def subset_of(size: int) -> dict[str, Any]:
 ODD: list[tuple[str, str, Any, str]] = [
     ("plan.json", "name", None, "plan.json does not have the format"),
     ("plan.json", "cut_short", [1], "cut_short"),
+    ("plan.json", "price_per_hour", -1.0, "price_per_hour"),
     ("plan.json", "seeds", [], "seeds"),
     ("plan.json", "seeds", [-1], "seeds.0"),
     ("plan.json", "seeds", [*range(101)], "seeds"),
@@ -100,9 +101,7 @@ def test_keys_that_nobody_expects_are_ignored_and_texts_are_escaped(curve: Path,
     assert size["points"][1] == point
 
 
-@pytest.mark.parametrize(
-    "broken", ["", "{", "[]", "{}", '{"data": 3, "price_per_hour": "x"}', '{"price_per_hour": NaN}']
-)
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"data": 3, "price_per_hour": NaN}'])
 def test_a_damaged_file_is_one_error_or_written_again(curve: Path, s140: Callable, broken: str) -> None:
     """Write again only curve.json and an empty list of failures, which follow from the other files."""
     plan = (curve / "plan.json").read_bytes()
@@ -110,9 +109,8 @@ def test_a_damaged_file_is_one_error_or_written_again(curve: Path, s140: Callabl
     assert "plan.json" in s140("learning-curve", curve, "--redraw", code=1).stderr
     (curve / "plan.json").write_bytes(plan)
     (curve / "curve.json").write_text(broken)
-    result = s140("learning-curve", curve, "--redraw")
-    assert ("give --price-per-hour again" in result.stderr) == (broken != "{}")
-    assert read(curve / "curve.json")["price_per_hour"] is None
+    s140("learning-curve", curve, "--redraw")
+    assert read(curve / "curve.json")["price_per_hour"] == 3.5
 
 
 def test_predictions_for_other_tweets_are_one_error(curve: Path, s140: Callable) -> None:
