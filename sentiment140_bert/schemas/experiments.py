@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from sentiment140_bert.schemas.basics import Sha256
+from sentiment140_bert.schemas.basics import Count, Number, Sha256
 from sentiment140_bert.schemas.data import Data, Sources, Splits
 from sentiment140_bert.schemas.metrics import MeasuredScore, Score
+
+MOST_SEEDS = 100  # of a learning curve
 
 
 class SeedRange(TypedDict):
@@ -215,16 +218,21 @@ class CurveTotals(TypedDict):
     seconds: float
 
 
-class Curve(TypedDict):
-    """``curve.json``."""
+class CurveInputs(TypedDict):
+    """What a learning curve was made of: the common part of ``plan.json`` and ``curve.json``."""
 
     name: str
     group: str
     recipe: dict[str, Any]
     data: UsedData
-    seeds: list[int]
+    seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
     cut_short: str | None
-    price_per_hour: float | None
+    price_per_hour: NotRequired[Annotated[Number, Field(ge=0)] | None]
+
+
+class Curve(CurveInputs):
+    """``curve.json``."""
+
     sizes: list[CurveSize]
     fits: dict[str, CurveFit]
     trainings: CurveTotals

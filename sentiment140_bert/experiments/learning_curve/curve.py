@@ -13,7 +13,6 @@ from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.learning_curve.plan import (
     FAILED,
     FINISHED,
-    MOST_SEEDS,
     MOST_SIZES,
     SPLITS,
     CurveDir,
@@ -31,7 +30,7 @@ from sentiment140_bert.experiments.learning_curve.results import write_results
 from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, list_differences, parse_recipe
-from sentiment140_bert.schemas.experiments import Curve, CurveResult, pick_used_data
+from sentiment140_bert.schemas.experiments import MOST_SEEDS, Curve, CurveResult, pick_used_data
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -14,14 +14,14 @@ from typing_extensions import TypedDict
 from sentiment140_bert.data import loading
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas import Count, Number, Sha256
-from sentiment140_bert.schemas.experiments import UsedData
+from sentiment140_bert.schemas import Sha256
+from sentiment140_bert.schemas.experiments import CurveInputs
 from sentiment140_bert.text import format_duration
 
 FINISHED, FAILED, UNFINISHED, MISSING = "finished", "failed", "unfinished", "missing"
 SPLITS = ("test", "manual")  # whose accuracy is drawn and fitted
 MAX_NAMES = 4  # of folders in a sentence
-MOST_SIZES, MOST_SEEDS = 100, 100  # of a curve, whose trainings are all combinations
+MOST_SIZES = 100  # of a curve, whose trainings are all combinations with the seeds
 LARGEST_SIZE = 2**31  # tweets
 
 
@@ -41,17 +41,10 @@ class Subset(TypedDict):
     sha256_in_next: Sha256 | None
 
 
-class Plan(TypedDict):
+class Plan(CurveInputs):
     """``plan.json``."""
 
-    name: str
-    group: str
-    recipe: dict[str, Any]
-    data: UsedData
-    seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
     subsets: Annotated[list[Subset], Field(max_length=MOST_SIZES), AfterValidator(_ascend)]
-    cut_short: str | None
-    price_per_hour: NotRequired[Annotated[Number, Field(ge=0)] | None]
 
 
 class Failure(TypedDict):
