@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -152,16 +151,6 @@ def test_warns_instead_of_locking_where_locks_are_not_supported(
     with lock_folder(tmp_path, "training"):
         assert list(tmp_path.iterdir()) == []
     assert "only one process writes there" in caplog.text
-
-
-def test_a_lock_does_not_overwrite_a_hard_link(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "note.txt").write_text("my own words")
-    os.link(tmp_path / "note.txt", tmp_path / "run" / LOCK)
-    with lock_folder(tmp_path / "run", "training"):
-        assert (tmp_path / "note.txt").read_text() == "my own words"
-        assert json.loads((tmp_path / "run" / LOCK).read_text())["pid"] == os.getpid()
-    assert (tmp_path / "note.txt").read_text() == "my own words"
 
 
 def test_a_lock_just_released_is_not_mistaken_for_one_held(tmp_path: Path) -> None:

@@ -99,14 +99,6 @@ def locked(write):
     return path
 
 
-def damaged_inside(write):
-    path = write("t.zip", 3000)
-    content = bytearray(path.read_bytes())
-    content[2000:2010] = b"\xff" * 10
-    path.write_bytes(content)
-    return path
-
-
 def damaged_parquet(write):
     path = write("t.parquet", "")
     pq.write_table(pa.table({"text": ["a", "b"] * 50, "label": [0, 1] * 50}), path)
@@ -126,29 +118,20 @@ def one_label(write):
 
 BAD_INPUTS = {
     "missing": (lambda write: Path("nowhere.csv"), [], "There is no file nowhere.csv"),
-    "missing folder": (lambda write: Path("no/where/at/all"), [], "There is no file or folder"),
     "empty": (lambda write: write("t.csv", ""), [], "is empty (0 bytes)"),
-    "blank lines": (lambda write: write("t.csv", "\n\n\n"), [], "holds no rows"),
     "header only": (lambda write: write("t.csv", "label,text\n"), [], "holds no rows"),
-    "empty gzip": (lambda write: write("t.csv.gz", ""), [], "holds no rows"),
     "no file extension": (lambda write: write("t.docx", "x"), [], "has no file extension that can be read"),
     "other wrong delimiter": (lambda write: write("t.csv"), ["--delimiter", ";"], "--delimiter"),
     "no such column": (lambda write: write("t.csv", "a,b\n0,x\n"), ["--text-column", "tweet"], "no column 'tweet'"),
-    "no such label": (lambda write: write("t.csv", "text,b\nx,0\n"), ["--label-column", "c"], "no column 'c'"),
     "no obvious column": (lambda write: write("t.csv", "a,b\nx,0\n"), [], "the columns are: 'a', 'b'"),
     "unknown labels": (unknown_labels, [], "unknown label 'l0'"),
     "unknown labels allowed": (unknown_labels, ["--max-bad-rows", "1"], "holds no negative or positive tweets"),
     "one class": (one_label, [], "sample from all of it"),
     "too many samples": (lambda write: write("t.csv"), ["--max-samples", "121"], "only 120 distinct tweets"),
-    "cut zip": (lambda write: cut(write("t.zip", 3000)), [], "damaged or was cut off"),
-    "damaged zip": (damaged_inside, [], "damaged or was cut off"),
     "locked zip": (locked, [], "password"),
     "cut gzip": (lambda write: cut(write("t.csv.gz", 3000)), [], "damaged or was cut off"),
-    "no gzip": (lambda write: write("t.csv", "0,a\n4,b\n").rename("u.csv.gz"), [], "damaged or was cut off"),
-    "no parquet": (lambda write: write("t.parquet", "PAR1"), [], "damaged or was cut off"),
     "damaged parquet": (damaged_parquet, [], "damaged or was cut off"),
     "undecodable": (lambda write: write("t.csv"), ["--encoding", "utf-8"], "is not utf-8"),
-    "undecodable UTF-16": (lambda write: write("t.csv"), ["--encoding", "utf-16"], "is not utf-16"),
     "not a dataset": (folder, [], "is a folder, but not one saved"),
     "malformed": (malformed, [], "the first is row 101: 2 columns instead of 6"),
     "no dates": (
