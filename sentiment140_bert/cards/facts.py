@@ -9,7 +9,8 @@ from typing import Any
 from sentiment140_bert import schemas
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
-from sentiment140_bert.recipe import load_recipe
+from sentiment140_bert.recipe import Recipe, load_recipe
+from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import check_schema
 
@@ -69,6 +70,19 @@ def read_facts(folder: Path) -> Facts:
         ) from None
     tracking = run.read_tracking()
     return check_facts(recipe, run.read_data(), run.read_environment(), run.read_metrics(), tracking)
+
+
+def collect_facts(
+    run: RunDir, recipe: Recipe, data: schemas.Data, metrics: schemas.Scores, tracking: schemas.Tracking
+) -> Facts:
+    """Return the facts of a scored run as they may be published: without the folders of this machine.
+
+    Raises:
+        RunError: A file is missing or damaged.
+    """
+    environment = run.read_environment()
+    public = make_public(recipe, environment["base_model"]["name"], data["sources"]["training"]["on_hub"])
+    return check_facts(public.to_dict(), data, environment, metrics, tracking)
 
 
 def check_facts(recipe: dict[str, Any], data: Any, environment: Any, metrics: Any, tracking: schemas.Tracking) -> Facts:

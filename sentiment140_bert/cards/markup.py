@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from sentiment140_bert.errors import RunError
+from sentiment140_bert.schemas import pick
 
 # Text from which GitHub's Markdown makes links: an address, a page, a user.
 AUTOMATIC = {"://": ":&#47;/", r"(www)\.": r"\1&#46;", "@": "&#64;"}
@@ -78,13 +79,6 @@ def format_block(value: str) -> Markup:
     """Return the lines of a code block, with their indentation."""
     lines = value.strip().splitlines()
     return Markup("\n".join(" " * (len(line) - len(line.lstrip())) + format_shell(line) for line in lines))
-
-
-def pick(content: Any, *keys: str) -> Any:
-    """Return what is under these keys of nested mappings; None without one of them."""
-    for key in keys:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content
 
 
 def format_count(value: int | None) -> Markup:

@@ -14,9 +14,8 @@ from markupsafe import Markup
 from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
-from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge, metadata
-from sentiment140_bert.cards.facts import Facts
+from sentiment140_bert.cards.facts import Facts, collect_facts
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
@@ -24,9 +23,9 @@ from sentiment140_bert.files import Place, expand_path, hash_file, write_json, w
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import CardConfig, Recipe
-from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import EVAL_RESULTS, RUNS, RunDir, saved_recipe
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAMES, find_strongest_baseline
+from sentiment140_bert.trust import plain_yaml
 
 Files = dict[str, Path | bytes]
 
@@ -175,12 +174,8 @@ def collect_files(
     """
     from sentiment140_bert import tracking
 
-    recipe, data = saved_recipe(run.path), data or run.read_data()
-    tracked, environment = tracking.public_state(run), run.read_environment()
-    base = environment.get("base_model")
-    base_model = base.get("name") if isinstance(base, dict) else None
-    public_recipe = make_public(recipe, base_model, data["sources"]["training"]["on_hub"])
-    facts = card_facts.check_facts(public_recipe.to_dict(), data, environment, metrics, tracked)
+    recipe, data, tracked = saved_recipe(run.path), data or run.read_data(), tracking.public_state(run)
+    facts = collect_facts(run, recipe, data, metrics, tracked)
     pictures = run.list_figures()
     title, model_id = name_model(run, recipe, repo_id)
     try:
@@ -193,7 +188,7 @@ def collect_files(
     contents: dict[str, object] = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
     contents |= {"tracking.json": tracked} if tracked else {}
     files |= {name: to_json(content) for name, content in contents.items()}
-    files |= {"README.md": text.encode(), "recipe.yaml": public_recipe.to_yaml().encode()}
+    files |= {"README.md": text.encode(), "recipe.yaml": plain_yaml.dump(facts.recipe).encode()}
     if results := metadata.format_eval_results(facts):
         files[EVAL_RESULTS] = results.encode()
     return files

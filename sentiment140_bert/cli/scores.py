@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment140_bert.cli.output import NO_BREAK, print_table, say
 from sentiment140_bert.schemas import (
@@ -12,19 +12,18 @@ from sentiment140_bert.schemas import (
     SCORE_LABELS,
     SCORES,
     SPLIT_NAMES,
-    Calibration,
     Score,
     SplitScores,
     find_strongest_baseline,
     get_limits,
-    get_score,
+    pick,
 )
+from sentiment140_bert.schemas.metrics import COUNTS
 
 if TYPE_CHECKING:
     from sentiment140_bert.evaluation.compare import ModelComparison
 
-HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-COUNTS = ("true_negative", "false_positive", "false_negative", "true_positive")
+ERROR = "expected_calibration_error"
 Splits = Mapping[str, SplitScores]
 
 
@@ -36,10 +35,8 @@ def print_summary(splits: Splits) -> None:
     scored = {name: split for name, split in splits.items() if split["n"]}
     headlines = {name: split for name, split in scored.items() if name.removesuffix("_unseen") in ("test", "manual")}
     shown = _rename(headlines or scored)
-    columns = list(shown.values())
-    rows = [_row(title, columns, lambda split, key=key: get_score(split, key)) for key, title in HEADLINE.items()]
-    for baseline, title in BASELINES.items():
-        rows.append(_row(title, columns, lambda split, name=baseline: _baseline(split, name, "accuracy")))
+    rows = [_make_row(shown, SCORE_LABELS[name], name) for name in ("accuracy", "macro_f1")]
+    rows += [_make_row(shown, title, "baselines", name, "accuracy") for name, title in BASELINES.items()]
     print_table(
         [row for row in rows if any(row[1:])], ["", *(f"{name} ({split['n']:,})" for name, split in shown.items())]
     )
@@ -91,29 +88,32 @@ def print_scores(splits: Splits) -> None:
     """Print the scores of each split as a column, and remarks on them."""
     splits = _rename(splits)
     columns = list(splits.values())
-    rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
-    rows += [_row(SCORE_LABELS[name], columns, lambda split, name=name: get_score(split, name)) for name in SCORES]
-    rows.append(_row("calibration error", columns, lambda split: _error(split.get("calibration"))))
-    rows.append(_row("… calibrated", columns, lambda split: _error(split.get("calibrated"))))
+    places: list[tuple[str, ...]] = [(SCORE_LABELS[name], name) for name in SCORES]
+    places += [("calibration error", "calibration", ERROR), ("… calibrated", "calibrated", ERROR)]
     for name, title in BASELINES.items():
-        for key, label in (("accuracy", title), ("lift", "… the model minus it")):
-            rows.append(_row(label, columns, lambda split, name=name, key=key: _baseline(split, name, key)))
-    rows.append(_row("accuracy where it is sure", columns, lambda split: split.get("abstaining", {}).get("accuracy")))
-    rows.append(_row("… share it answers", columns, lambda split: split.get("abstaining", {}).get("coverage")))
-    three_way = {"accuracy": "accuracy, three classes", "macro_recall": "macro recall, three classes"}
-    for name, title in three_way.items():
-        rows.append(_row(title, columns, lambda split, name=name: split.get("three_way", {}).get(name)))
-    for name in dict.fromkeys(label for split in columns for label in split.get("three_way", {}).get("recall", {})):
-        rows.append(_row(f"recall of {name}, three classes", columns, lambda split, name=name: _recall(split, name)))
-    rows += [[name.replace("_", " "), *(_count(split, name) for split in columns)] for name in COUNTS]
+        places += [(title, "baselines", name, "accuracy"), ("… the model minus it", "baselines", name, "lift")]
+    places += [
+        ("accuracy where it is sure", "abstaining", "accuracy"),
+        ("… share it answers", "abstaining", "coverage"),
+    ]
+    places.append(("accuracy, three classes", "three_way", "accuracy"))
+    places.append(("macro recall, three classes", "three_way", "macro_recall"))
+    for name in dict.fromkeys(label for split in columns for label in pick(split, "three_way", "recall") or ()):
+        places.append((f"recall of {name}, three classes", "three_way", "recall", name))
+    rows: list[list[object]] = [["tweets", *(f"{split['n']:,}" for split in columns)]]
+    rows += [_make_row(splits, *place) for place in places]
+    for name in COUNTS:
+        counts = [pick(split, name, "value") for split in columns]
+        rows.append([name.replace("_", " "), *("" if count is None else f"{count:,}" for count in counts)])
     rows.append(["neutral, left out", *(f"{split['neutral_left_out']:,}" for split in columns)])
     print_table([row for row in rows if any(row[1:])], ["", *splits])
     for name, split in splits.items():
         _print_remarks(name, split)
 
 
-def _row(label: str, columns: list[SplitScores], value_of: Callable[..., Any]) -> list[object]:
-    return [label, *(_with_limits(value_of(split)) for split in columns)]
+def _make_row(splits: Splits, label: str, *keys: str) -> list[object]:
+    """Return a row of the scores that stand under these keys of each split."""
+    return [label, *(_with_limits(pick(split, *keys)) for split in splits.values())]
 
 
 def _with_limits(score: Score | None) -> str:
@@ -121,24 +121,6 @@ def _with_limits(score: Score | None) -> str:
         return ""
     limits = get_limits(score)
     return f"{score['value']:.4f}" + (f" [{limits[0]:.3f},{NO_BREAK}{limits[1]:.3f}]" if limits else "")
-
-
-def _error(calibration: Calibration | None) -> Score | None:
-    return calibration["expected_calibration_error"] if calibration else None
-
-
-def _recall(split: SplitScores, label: str) -> Score | None:
-    return split["three_way"]["recall"].get(label) if "three_way" in split else None
-
-
-def _baseline(split: SplitScores, name: str, key: str) -> Score | None:
-    baseline = split.get("baselines", {}).get(name)
-    return baseline["accuracy" if key == "accuracy" else "lift"] if baseline else None
-
-
-def _count(split: SplitScores, name: str) -> str:
-    score = get_score(split, name)
-    return f"{score['value']:,}" if score else ""
 
 
 def _print_remarks(name: str, split: SplitScores) -> None:

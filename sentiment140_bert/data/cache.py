@@ -119,6 +119,10 @@ class Prepared:
 
         return load_from_disk(str(self.folder / name))
 
+    def table(self, name: str) -> pa.Table:
+        """Load one split as an Arrow table."""
+        return self.split(name).with_format("arrow")[:]
+
     def tables(self) -> dict[str, pa.Table]:
         """Load all splits as Arrow tables."""
         return {name: split.with_format("arrow")[:] for name, split in self.splits().items()}

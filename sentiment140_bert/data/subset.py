@@ -121,7 +121,7 @@ def draw_token_subset(full: Prepared, tokens: Prepared, part: Prepared, tokenize
     rows = choose_subset(tables["train"]["labels"].to_numpy(), part.report["splits"]["train"]["rows"])
     tables["train"] = tables["train"].take(pa.array(rows))
     counts = np.asarray(pc.list_value_length(tables["train"]["input_ids"]).to_numpy(), dtype=np.int64)
-    longest = part.split("train").with_format("arrow")[:]["text"].filter(counts == entry["max_length"])
+    longest = part.table("train")["text"].filter(counts == entry["max_length"])
     truncated = tokenize(longest, tokenizer, entry["max_length"], "train")[2] if len(longest) else 0
     lengths["train"] = data_json.summarize_token_lengths(counts, truncated)
     return save_tokens(key, tables, lengths, described)
@@ -132,9 +132,7 @@ def hash_shared_rows(smaller: Prepared, larger: Prepared) -> str:
 
     It is the smaller split's own hash if, and only if, the larger one holds all of it.
     """
-    inner, outer = (
-        prepared.split("train").with_format("arrow")[:].select(["label", "text"]) for prepared in (smaller, larger)
-    )
+    inner, outer = (prepared.table("train").select(["label", "text"]) for prepared in (smaller, larger))
     return data_json.hash_rows(outer.filter(pc.is_in(_join_label(outer), value_set=_join_label(inner))))
 
 

@@ -169,7 +169,7 @@ def load_or_fit_baseline(prepared: Prepared) -> Baseline:
             return load_baseline(file)
         except DataError as error:
             log.warning("baseline: %s It is fitted again.", error.message)
-    train = prepared.splits()["train"]
+    train = prepared.split("train")
     log.info("baseline: TF-IDF and logistic regression on %s tweets", f"{len(train):,}")
     baseline = fit_baseline(list(train["text"]), np.array(train["label"]))
     try:
@@ -215,7 +215,7 @@ def _measure_lift(predictions: Predictions, probabilities: Floats) -> BaselineSc
 
 def make_baselines(prepared: Prepared) -> Baselines:
     """Make the baselines of a model that was trained on these tweets."""
-    labels = np.array(prepared.splits()["train"]["label"])
+    labels = np.array(prepared.split("train")["label"])
     majority = np.bincount(labels) / len(labels)
     try:
         return Baselines(majority, partial(predict_raw, load_or_fit_baseline(prepared), prepared))

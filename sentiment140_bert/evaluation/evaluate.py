@@ -229,7 +229,7 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Audit | None:
     from sentiment140_bert.data import leakage
 
     if training.prepared:
-        return leakage.audit(table, training.prepared.splits()["train"].with_format("arrow")[:])
+        return leakage.audit(table, training.prepared.table("train"))
     if training.hashes is None:
         return None
     exact = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes))

@@ -24,11 +24,9 @@ from sentiment140_bert.files import Place, expand_path, write_text
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
-from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
-    from sentiment140_bert.cards.facts import Facts
     from sentiment140_bert.cards.report_page import Mistake
 
 log = logging.getLogger(__name__)
@@ -67,10 +65,12 @@ def report(
 
 
 def _write_report(path: Path, output: Path | None, errors: int, attributions: bool | None) -> Report:
+    from sentiment140_bert.cards.facts import collect_facts
     from sentiment140_bert.cards.report_page import render_report
 
     run = RunDir(path)
-    facts = _collect_facts(run, read_scores(run))
+    metrics, recipe = read_scores(run), saved_recipe(path)
+    facts = collect_facts(run, recipe, run.read_data(), metrics, tracking={})
     mistakes = _find_all_mistakes(run, facts.metrics)
     surest = [mistake for some in mistakes.values() for mistake in some[:errors][:MAX_WEIGHED]]
     others = [mistake for some in mistakes.values() for mistake in some[:errors][MAX_WEIGHED:]]
@@ -81,20 +81,9 @@ def _write_report(path: Path, output: Path | None, errors: int, attributions: bo
     shown = [_mask_mistake(mistake) for mistake in surest + others]
     counts = {split: len(some) for split, some in mistakes.items()}
     target = output or run.report
-    write_text(target, render_report(facts, run.choose_title(saved_recipe(path)), shown, counts))
+    write_text(target, render_report(facts, run.choose_title(recipe), shown, counts))
     splits = {split: {"errors": count, "listed": min(count, errors)} for split, count in counts.items()}
     return {"report": str(target), "splits": splits}
-
-
-def _collect_facts(run: RunDir, metrics: schemas.Scores) -> Facts:
-    """Collect the facts of a card, without the folders of this machine."""
-    from sentiment140_bert.cards import facts as card_facts
-
-    environment = run.read_environment()
-    base = environment.get("base_model")
-    data, base_model = run.read_data(), base.get("name") if isinstance(base, dict) else None
-    recipe = make_public(saved_recipe(run.path), base_model, data["sources"]["training"]["on_hub"])
-    return card_facts.check_facts(recipe.to_dict(), data, environment, metrics, {})
 
 
 # ---- which tweets

@@ -158,7 +158,7 @@ def _count_leakage(prepared: Prepared) -> dict[str, schemas.Leakage]:
     reported = prepared.report.get("leakage", {})
     if "published" not in prepared.report:
         return reported
-    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    splits = prepared.tables()
     audits = leakage.audit_splits({name: splits[name] for name in SPLITS if name in splits}, splits["train"])
     counted = {name: audit.counts() for name, audit in audits.items()}
     return {
@@ -171,7 +171,7 @@ def load_scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
     """Load the splits that are scored: validation, test, and manual with its neutral tweets, if there are any."""
     import pyarrow as pa
 
-    splits = {name: split.with_format("arrow")[:] for name, split in prepared.splits().items()}
+    splits = prepared.tables()
     tables = {name: splits[name] for name in SPLITS if name in splits}
     if "manual" in tables and "manual_neutral" in splits:
         parts = [splits[name].replace_schema_metadata(None) for name in ("manual", "manual_neutral")]
@@ -182,5 +182,4 @@ def load_scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
 def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
     from sentiment140_bert.data import leakage
 
-    texts = prepared.splits()["train"].with_format("arrow")[:]["text"]
-    leakage.write_hashes(run.training_rows, leakage.hash_texts(texts))
+    leakage.write_hashes(run.training_rows, leakage.hash_texts(prepared.table("train")["text"]))

@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from sentiment140_bert.models.save import CALIBRATION
-from sentiment140_bert.trust.model_files import UnusableFile, check_shape, read_labels, shorten
+from sentiment140_bert.text import shorten
+from sentiment140_bert.trust.model_files import UnusableFile, check_shape, read_labels
 
 # ---- config.json
 # Keys that no class of config declares, or that lead elsewhere whatever they hold.

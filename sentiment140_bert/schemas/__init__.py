@@ -7,6 +7,7 @@ from sentiment140_bert.schemas.basics import Count as Count
 from sentiment140_bert.schemas.basics import Number as Number
 from sentiment140_bert.schemas.basics import Sha256 as Sha256
 from sentiment140_bert.schemas.basics import check_schema as check_schema
+from sentiment140_bert.schemas.basics import pick as pick
 from sentiment140_bert.schemas.checkpoints import CheckpointIndex as CheckpointIndex
 from sentiment140_bert.schemas.checkpoints import CheckpointState as CheckpointState
 from sentiment140_bert.schemas.checkpoints import FileDigest as FileDigest

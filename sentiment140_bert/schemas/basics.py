@@ -50,3 +50,10 @@ def check_schema(content: Any, schema: type[Schema], file: str, hint: str = "") 
             hint or "Is it damaged, or of an older version? A run is scored again with `s140 evaluate RUN`.",
         ) from None
     return cast(Schema, content)
+
+
+def pick(content: Any, *keys: str) -> Any:
+    """Return what is under these keys of nested mappings; None without one of them."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content

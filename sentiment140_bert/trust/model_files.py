@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.text import HIDDEN
+from sentiment140_bert.text import HIDDEN, shorten
 
 LARGEST_JSON = 1 << 24  # bytes; config.json has some thousands
 MOST_LABELS = 1_000
@@ -113,12 +113,6 @@ def read_labels(config: Mapping[str, Any]) -> list[str] | None:
 
 
 _LINES = {ord("\n"): "\0", ord("\t"): "\0"}  # HIDDEN allows them in texts, which may have lines
-
-
-def shorten(value: object) -> str:
-    """Return what a message shows of a value of any size."""
-    text = ascii(value) if not isinstance(value, list | dict) else ascii(json.dumps(value)[:200])
-    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def is_rust_failure(error: BaseException) -> bool:
