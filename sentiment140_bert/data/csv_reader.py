@@ -128,27 +128,18 @@ def _count_unreadable(open_lines: Open, dialect: Dialect) -> int:
     count = width = 0
     with open_lines() as lines:
         bounded = BoundedLines(lines)
-        reader = dialect.reader(bounded)
-        while True:
-            bounded.begin_record()
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return count
-            except csv.Error:
-                count += bounded.count
+        for record in _read_records(dialect.reader(bounded), bounded):
+            if isinstance(record, BadRow):
+                count += record.rows
                 continue
-            width = width or len(fields)
-            if fields and '"' in bounded.first + bounded.last:
-                is_whole = len(fields) == width and bounded.count <= MOST_LINES
+            width = width or len(record.fields)
+            ends = (bounded.first, bounded.last)
+            if '"' in "".join(ends):
                 # Lines that are rows by themselves were merged by a stray mark at the beginning of two tweets.
-                ends = (bounded.first, bounded.last)
-                merged = dialect.delimiter == TAB and bounded.count > 1 and all(_is_row(line, width) for line in ends)
-                count += bounded.count if merged or not is_whole else 0
-
-
-def _is_row(line: str, width: int) -> bool:
-    return line.count(TAB) == width - 1
+                are_rows = dialect.delimiter == TAB and all(line.count(TAB) == width - 1 for line in ends)
+                is_whole = len(record.fields) == width and not (are_rows and record.lines > 1)
+                count += 0 if is_whole else record.lines
+    return count
 
 
 def _find_quoting(open_lines: Open, delimiter: str) -> str:

@@ -32,6 +32,7 @@ LARGEST_DESCRIPTION = 10_000_000  # bytes of data.json; it usually has some thou
 DEFAULT, TOKENIZED = "default", "tokenized"
 THREE_WAY = "three_way"  # the hand-labeled tweets with the neutral ones, and their topics
 MANUAL, NEUTRAL = "manual", "manual_neutral"
+HINT = "Name another --dataset-revision, or ask its owner."
 # Settings of a recipe that no longer have an effect on published splits.
 DECIDED = ("labels", "cleaning", "conflicts", "max_samples", "validation_size", "test_size", "split_by", "split_seed")
 
@@ -163,10 +164,7 @@ def read_dataset(folder: Path, repo_id: str, revision: str) -> Prepared:
     for name, table in splits.items():
         claimed = described["splits"][name]
         if (len(table), data_json.hash_rows(table)) != (claimed["rows"], claimed["sha256"]):
-            raise FalseDataError(
-                f"The tweets of {repo_id}, split {name}, are not those that its data.json describes (sha256 differs).",
-                "Name another --dataset-revision, or ask its owner.",
-            )
+            raise _make_error(f"The tweets of {repo_id}, split {name}")
     splits |= _read_three_way(folder, described, repo_id)
     if cached := load_cached("prepared", key):
         return dataclasses.replace(cached, report=described)
@@ -213,10 +211,7 @@ def _read_three_way(folder: Path, described: schemas.Data, repo_id: str) -> dict
     for name, part in parts.items():
         split = described["splits"].get(name)
         if not split or data_json.hash_rows(part) != split["sha256"]:
-            raise FalseDataError(
-                f"The tweets of {repo_id}, config {THREE_WAY}, are not those that its data.json describes.",
-                "Name another --dataset-revision, or ask its owner.",
-            )
+            raise _make_error(f"The tweets of {repo_id}, config {THREE_WAY}")
     return parts
 
 
@@ -224,21 +219,20 @@ def read_tokens(folder: Path, prepared: Prepared, name: str) -> Tokens | None:
     """Read the published tokens of a split; None for a split that was published without tokens."""
     if name not in SPLITS:
         return None
-    labels = schemas.count_labels(prepared.report)
-    table = _read_split(folder, TOKENIZED, name, prepared.report["published"]["repo_id"], labels)
+    described, repo_id = prepared.report, prepared.report["published"]["repo_id"]
+    table = _read_split(folder, TOKENIZED, name, repo_id, schemas.count_labels(described))
     ids = table["input_ids"].cast(pa.list_(pa.int32()))
     lengths = np.concatenate([np.asarray(chunk.value_lengths()) for chunk in ids.chunks]).astype(np.int64)
     digest = _TokenDigest()
     digest.update(ids)
-    described = prepared.report
-    if len(lengths) != described["splits"][name]["rows"] or digest.hexdigest() != described["tokenizer"]["splits"].get(
-        name
-    ):
-        raise FalseDataError(
-            f"The tokens of {described['published']['repo_id']}, split {name}, are not those of its data.json.",
-            "Name another --dataset-revision, or ask its owner.",
-        )
-    return ids, lengths, described["splits"][name]["token_length"]["truncated"]
+    split, expected = described["splits"][name], described["tokenizer"]["splits"].get(name)
+    if (len(lengths), digest.hexdigest()) != (split["rows"], expected):
+        raise _make_error(f"The tokens of {repo_id}, split {name}")
+    return ids, lengths, split["token_length"]["truncated"]
+
+
+def _make_error(part: str) -> FalseDataError:
+    return FalseDataError(f"{part}, are not those of its data.json.", HINT)
 
 
 def _read_report(folder: Path, repo_id: str) -> schemas.Data:
@@ -255,10 +249,7 @@ def _read_report(folder: Path, repo_id: str) -> schemas.Data:
         if not {DEFAULT, TOKENIZED} <= described.get("configs", {}).keys():
             raise ValueError("it does not name its configs")
     except (OSError, ValueError, RecursionError, RunError) as error:
-        raise DataError(
-            f"The data.json of {repo_id} is damaged: {first_line(error)}.",
-            "Name another --dataset-revision, or ask its owner.",
-        ) from None
+        raise DataError(f"The data.json of {repo_id} is damaged: {first_line(error)}.", HINT) from None
     return described
 
 

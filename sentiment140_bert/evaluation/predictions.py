@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import write_whole
-from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL, LabelMapping, map_labels
+from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL, map_labels
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
@@ -108,28 +108,7 @@ def predict_split(classifier: Classifier, table: pa.Table, name: str) -> Predict
     topics = table["topic"].to_pylist() if "topic" in table.column_names else None
     texts, truth = table["text"].to_pylist(), table["label"].to_numpy().astype("int64")
     shown = clean.clean(table["text"], "repair")[0].to_pylist()  # "&amp; " is not an emoticon
-    return make_predictions(texts, truth, classifier.probabilities, map_labels(classifier.labels), topics, shown)
-
-
-def make_predictions(
-    texts: Sequence[str],
-    truth: Labels,
-    score: Callable[[Sequence[str]], npt.NDArray[np.float32]],
-    mapping: LabelMapping,
-    topics: Sequence[str | None] | None = None,
-    shown: Sequence[str] | None = None,
-) -> Predictions:
-    """Make predictions of a function from texts to probabilities of all labels, shape (n, labels).
-
-    Args:
-        texts: See :class:`Predictions`, as ``truth``, ``topics`` and ``shown``.
-        truth: 0, 1, or 2 for neutral.
-        score: The function.
-        mapping: The meanings of its labels.
-        topics: See ``texts``.
-        shown: See ``texts``.
-    """
-    probabilities = score(texts)
+    probabilities, mapping = classifier.probabilities(texts), map_labels(classifier.labels)
     neutral = mapping.neutral_share(probabilities)
     return Predictions(texts, truth, mapping.positive_share(probabilities), neutral, topics, shown)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,18 +52,13 @@ class CheckpointUploads:
         """Take checkpoints as long as the block lasts; at its end, however it comes, wait for the newest one."""
         from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-        had_bars = not are_progress_bars_disabled()
-        if had_bars:
-            disable_progress_bars()  # they would be drawn across that of the training
-        shutil.rmtree(self.run.staging, ignore_errors=True)  # left by a process that was killed
-        try:
+        with ExitStack() as stack:
+            if not are_progress_bars_disabled():
+                disable_progress_bars()  # they would be drawn across that of the training
+                stack.callback(enable_progress_bars)
+            shutil.rmtree(self.run.staging, ignore_errors=True)  # left by a process that was killed
+            stack.callback(self._close)
             yield self
-        finally:
-            try:
-                self._close()
-            finally:
-                if had_bars:
-                    enable_progress_bars()
 
     def add_newest(self) -> None:
         """Stage the newest checkpoint, and return; the upload continues in a thread."""

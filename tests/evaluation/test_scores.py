@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +17,8 @@ from sentiment140_bert.evaluation import calibration, intervals, slices
 from sentiment140_bert.evaluation.baseline import Baselines
 from sentiment140_bert.evaluation.calibration import Calibration, compute_log_losses
 from sentiment140_bert.evaluation.metrics import compute_scores, compute_trainer_metrics
-from sentiment140_bert.evaluation.predictions import Predictions, make_predictions
+from sentiment140_bert.evaluation.predictions import Predictions, predict_split
 from sentiment140_bert.evaluation.scores import abstain_below, score_split, score_three_way
-from sentiment140_bert.models.labels import LabelMapping
 from sentiment140_bert.schemas.metrics import THREE_LABEL_PARTS
 
 # Wilson 1927, worked out by hand: (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²) with z = 1.959964.
@@ -253,14 +253,15 @@ def test_three_way_scores_are_those_of_scikit_learn(rows: list[tuple[int, int]])
 
 def test_a_model_with_a_neutral_label_uses_it() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2], [0.1, 0.5, 0.4]], dtype=np.float32)
-    predictions = make_predictions(
-        ["a", "b", "c"], np.array([0, 2, 1]), lambda texts: probabilities, LabelMapping((0, 2, 1)), ["x", None, "y"]
-    )
+    names = ["negative", "neutral", "positive"]
+    classifier = SimpleNamespace(labels=names, probabilities=lambda texts: probabilities)
+    table = pa.table({"text": ["a", "b", "c"], "label": [0, 2, 1], "topic": ["x", None, "y"]})
+    predictions = predict_split(classifier, table, "test")
     assert predictions.positive == pytest.approx([0.2 / 0.7, 0.2 / 0.4, 0.4 / 0.5], rel=1e-6)
     assert predictions.neutral == pytest.approx([0.3, 0.6, 0.5], rel=1e-6)
     assert predictions.labels.tolist() == [0, 2, 2]
     assert predictions.confidence == pytest.approx([0.5, 0.6, 0.5], rel=1e-6)
-    assert (predictions.topics, predictions.shown) == (["x", None, "y"], None)
+    assert (predictions.topics, predictions.shown) == (["x", None, "y"], ["a", "b", "c"])
     for learned in (None, Calibration(1.0, 0.99)):
         scores = score_split(predictions, learned, None)
         assert scores["three_way"]["matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
@@ -270,8 +271,8 @@ def test_a_model_with_a_neutral_label_uses_it() -> None:
         assert scores.keys() == {*THREE_LABEL_PARTS} - {"baselines"}
     assert predictions.drop_neutral().labels.tolist() == [0, 1]  # of negative and positive the right one is likelier
     assert "f1" in score_split(predictions.drop_neutral(), None, None)
-    two = make_predictions(["a"], np.array([1]), lambda texts: probabilities[:1, :2], LabelMapping((0, 1)))
-    assert two.neutral is None
+    two = SimpleNamespace(labels=["negative", "positive"], probabilities=lambda texts: probabilities[:1, :2])
+    assert predict_split(two, table.slice(0, 1), "test").neutral is None
 
 
 @given(ROWS, st.booleans(), st.booleans(), st.booleans(), st.data())
