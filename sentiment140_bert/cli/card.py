@@ -10,7 +10,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_options, resolve_recipe
-from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, say, stdout_kept_clean
 
 
 @cloup.command(cls=Command)
@@ -28,7 +28,4 @@ def card(run: Path, repo_id: str | None, as_json: bool, **flags: Any) -> None:
         import sentiment140_bert
 
         result = sentiment140_bert.card(run, repo_id, resolve_recipe(None, flags).card)
-    if as_json:
-        print_json(result)
-    else:
-        say(result["card"])
+    print_result(result, as_json, lambda card: say(card["card"]))

@@ -19,7 +19,7 @@ from sentiment140_bert.cli.options import (
     require_dataset,
     resolve_recipe,
 )
-from sentiment140_bert.cli.output import print_json, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, stdout_kept_clean
 from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.cli.scores import print_comparison, print_scores, print_summary
 from sentiment140_bert.errors import S140Error
@@ -84,10 +84,7 @@ def evaluate(
             show = partial(print_scores if every_score else print_summary, splits)
     if output:
         write_json(output, result)
-    if as_json:
-        print_json(result)
-    else:
-        show()
+    print_result(result, as_json, lambda _: show())
 
 
 def check_flags(

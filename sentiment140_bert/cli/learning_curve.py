@@ -11,7 +11,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.schemas.experiments import CurveResult
 
@@ -91,12 +91,10 @@ def learning_curve(
                 price_per_hour=price_per_hour,
                 arguments_given=click.get_current_context().meta["arguments"],
             )
-    if as_json:
-        print_json(work if dry_run else result)
-    elif dry_run:
-        _print_plan(work)
+    if dry_run:
+        print_result(work, as_json, _print_plan)
     else:
-        _print(result)
+        print_result(result, as_json, _print)
 
 
 def _print_plan(plan: PlannedWork) -> None:

@@ -11,8 +11,8 @@ import logging
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -21,6 +21,7 @@ from sentiment140_bert.machine.facts import check_memory
 from sentiment140_bert.progress import is_quiet
 from sentiment140_bert.text import escape_hidden, escape_hidden_json
 
+T = TypeVar("T")
 NO_BREAK = "\u00a0"
 LONGEST_WORD = 20  # in a narrow column; longer ones are broken
 
@@ -86,6 +87,14 @@ def print_json(content: Any) -> None:
     content = content.to_dict() if hasattr(content, "to_dict") else content
     text = json.dumps(content, ensure_ascii=not encoding.startswith("utf"), allow_nan=False)
     click.echo(escape_hidden_json(text), file=sys.stdout)
+
+
+def print_result(result: T, as_json: bool, show: Callable[[T], object]) -> None:
+    """Print a result as one JSON object, or for people by ``show``."""
+    if as_json:
+        print_json(result)
+    else:
+        show(result)
 
 
 @contextlib.contextmanager

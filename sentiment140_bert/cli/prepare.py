@@ -9,10 +9,11 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_json, print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.text import to_line
 
 if TYPE_CHECKING:
+    from sentiment140_bert.data.loading import Preparation
     from sentiment140_bert.data.reading import Preview
 
 STEPS = {
@@ -61,11 +62,12 @@ def prepare(recipe: str | None, dry_run: bool, as_json: bool, **flags: Any) -> N
         report = None if dry_run else sentiment140_bert.prepare(chosen)
     if preview:
         print_preview(preview, as_json)
-    if report is None:
-        return
-    if as_json:
-        print_json(report)
-        return
+    if report:
+        print_result(report, as_json, print_report)
+
+
+def print_report(report: Preparation) -> None:
+    """Print how many tweets are left after each step, and in each split."""
     for role, source in (("training", report["sources"]["training"]), ("manual", report["sources"].get("manual"))):
         if source:
             kind = source["encoding"] or "table"

@@ -11,7 +11,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_options, resolve_recipe
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import PushResult
@@ -82,12 +82,7 @@ def push_to_hub(
             **options,
         )
         result = sentiment140_bert.push_to_hub(run, destination, description, dry_run=dry_run)
-    if as_json:
-        print_json(result)
-    elif dry_run:
-        print_files(result)
-    else:
-        print_published(result)
+    print_result(result, as_json, print_files if dry_run else print_published)
 
 
 def print_files(result: PushResult) -> None:

@@ -10,7 +10,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
-from sentiment140_bert.cli.output import print_json, print_table, say
+from sentiment140_bert.cli.output import print_json, print_result, print_table, say
 from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 from sentiment140_bert.files import write_text
 from sentiment140_bert.recipe import build_schema, list_recipes, load_recipe, read_recipe
@@ -53,10 +53,8 @@ def show(name: str, resolved: bool, as_json: bool) -> None:
 def copy(name: str, target: Path, as_json: bool) -> None:
     """Copy the recipe NAME to the file TARGET, to change it."""
     write_text(target, read_recipe(name))
-    if as_json:
-        print_json({"recipe": name, "target": str(target)})
-    else:
-        say(f"{target}: change it, then s140 train --recipe {target}")
+    result = {"recipe": name, "target": str(target)}
+    print_result(result, as_json, lambda _: say(f"{target}: change it, then s140 train --recipe {target}"))
 
 
 @recipes.command()
@@ -65,10 +63,7 @@ def copy(name: str, target: Path, as_json: bool) -> None:
 def validate(file: str, as_json: bool) -> None:
     """Check a recipe FILE, and list all that is wrong."""
     load_recipe(file)
-    if as_json:
-        print_json({"recipe": file, "valid": True})
-    else:
-        say(f"{file}: valid")
+    print_result({"recipe": file, "valid": True}, as_json, lambda _: say(f"{file}: valid"))
 
 
 @recipes.command()
@@ -79,7 +74,4 @@ def schema(as_json: bool) -> None:
     Editors complete and check a recipe by it. Save it as recipe.schema.json, and begin a recipe with the line
     # yaml-language-server: $schema=recipe.schema.json
     """
-    if as_json:
-        print_json(build_schema())
-    else:
-        say(json.dumps(build_schema(), indent=2, ensure_ascii=False))
+    print_result(build_schema(), as_json, lambda schema: say(json.dumps(schema, indent=2, ensure_ascii=False)))

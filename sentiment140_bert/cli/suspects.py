@@ -10,7 +10,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options
-from sentiment140_bert.cli.output import print_json, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, say, stdout_kept_clean
 from sentiment140_bert.cli.outputs import OutputFile, overwrite_option
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def suspects(
         import sentiment140_bert
 
         result = sentiment140_bert.suspects(run, output, by=by, folds=folds, most=most, sample=sample, seed=seed)
-    if as_json:
-        print_json(result)
-    else:
-        _print(result)
+    print_result(result, as_json, _print)
 
 
 def _print(result: SuspectsResult) -> None:

@@ -9,7 +9,7 @@ import click
 import cloup
 
 from sentiment140_bert.cli.options import output_options
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.recipe import TRACKERS
 from sentiment140_bert.results import TrackedAt
 
@@ -28,7 +28,7 @@ def show(run: Path, as_json: bool) -> None:
     """List the trackers of a RUN, and what was not sent yet."""
     import sentiment140_bert
 
-    print_trackers(sentiment140_bert.track(run), as_json)
+    print_result(sentiment140_bert.track(run), as_json, print_trackers)
 
 
 @track.command()
@@ -47,14 +47,11 @@ def sync(run: Path, report_to: tuple[str, ...], as_json: bool) -> None:
         import sentiment140_bert
 
         result = sentiment140_bert.sync_track(run, report_to)
-    print_trackers(result, as_json)
+    print_result(result, as_json, print_trackers)
 
 
-def print_trackers(trackers: Mapping[str, TrackedAt], as_json: bool) -> None:
+def print_trackers(trackers: Mapping[str, TrackedAt]) -> None:
     """Print each tracker's run, address, and what was not sent yet."""
-    if as_json:
-        print_json(trackers)
-        return
     if not trackers:
         say("not tracked")
         return

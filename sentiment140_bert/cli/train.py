@@ -11,7 +11,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
-from sentiment140_bert.cli.output import print_json, print_usage, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_usage, say, stdout_kept_clean
 from sentiment140_bert.cli.push_to_hub import destination_options, print_published
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
@@ -89,13 +89,10 @@ def train(
         )
     if not result.is_main:  # one of several processes; the main one reports
         return
-    if as_json:
-        print_json(result)
-    else:
-        _print_result(result)
+    print_result(result, as_json, _print)
 
 
-def _print_result(result: TrainResult) -> None:
+def _print(result: TrainResult) -> None:
     training, run = result.training, shlex.quote(str(result.run))
     say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:,.0f} s, "

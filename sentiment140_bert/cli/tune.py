@@ -10,7 +10,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.experiments.tune import PRUNERS, SAMPLERS
 from sentiment140_bert.schemas.experiments import TuneResult
 
@@ -91,10 +91,7 @@ def tune(
             keep_models=keep_models,
             arguments_given=click.get_current_context().meta["arguments"],
         )
-    if as_json:
-        print_json(result)
-    else:
-        _print(result)
+    print_result(result, as_json, _print)
 
 
 def _print(tuning: TuneResult) -> None:

@@ -9,7 +9,7 @@ import cloup
 
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import complete_path, output_options, recipe_options, require_dataset, resolve_recipe
-from sentiment140_bert.cli.output import print_json, print_table, say, stdout_kept_clean
+from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.publishing.checks import TOLERANCE, VerifyResult
 from sentiment140_bert.recipe import SOURCE_SETTINGS
@@ -50,10 +50,7 @@ def verify(model: str, model_revision: str | None, tolerance: float, strict: boo
     except S140Error as error:
         error.exit_code = 2  # 1 is for a false claim
         raise
-    if as_json:
-        print_json(result)
-    else:
-        print_checks(result)
+    print_result(result, as_json, print_checks)
     code = EXIT_CODES["false" if strict and result.warnings else result.verdict]
     click.get_current_context().exit(code)
 
