@@ -123,12 +123,12 @@ class BoundedLines:
         return self.last
 
 
-def _count_unreadable(open_lines: Open, dialect: Dialect) -> int:
+def _count_unreadable(open_lines: Open, delimiter: str, quoting: str) -> int:
     """Count the lines with quotation marks that do not become rows of the first one's width."""
     count = width = 0
     with open_lines() as lines:
         bounded = BoundedLines(lines)
-        for record in _read_records(dialect.reader(bounded), bounded):
+        for record in _read_records(Dialect(delimiter, quoting).reader(bounded), bounded):
             if isinstance(record, BadRow):
                 count += record.rows
                 continue
@@ -136,7 +136,7 @@ def _count_unreadable(open_lines: Open, dialect: Dialect) -> int:
             ends = (bounded.first, bounded.last)
             if '"' in "".join(ends):
                 # Lines that are rows by themselves were merged by a stray mark at the beginning of two tweets.
-                are_rows = dialect.delimiter == TAB and all(line.count(TAB) == width - 1 for line in ends)
+                are_rows = delimiter == TAB and all(line.count(TAB) == width - 1 for line in ends)
                 is_whole = len(record.fields) == width and not (are_rows and record.lines > 1)
                 count += 0 if is_whole else record.lines
     return count
@@ -154,11 +154,7 @@ def _find_quoting(open_lines: Open, delimiter: str) -> str:
     with open_lines() as lines:
         is_quoted = sum(1 for line in lines if quoted.search(line)) > strays
     candidates = ("double", "backslash") if is_quoted else ("double", "backslash", "none")
-    return min(candidates, key=_make_counter(open_lines, delimiter))
-
-
-def _make_counter(open_lines: Open, delimiter: str) -> Callable[[str], int]:
-    return lambda quoting: _count_unreadable(open_lines, Dialect(delimiter, quoting))
+    return min(candidates, key=partial(_count_unreadable, open_lines, delimiter))
 
 
 def _count_strays(open_lines: Open, delimiter: str) -> int:
@@ -186,7 +182,7 @@ def _find_quoting_with_tabs(open_lines: Open, where: str) -> str:
     marks = _count_marks(open_lines)
     if not marks.quoted:
         return "none"
-    count = _make_counter(open_lines, TAB)
+    count = partial(_count_unreadable, open_lines, TAB)
     if marks.quoted >= 19 * marks.without and marks.quoted > marks.others:
         return min(("double", "backslash"), key=count)
     unreadable = {quoting: count(quoting) for quoting in ("none", "double", "backslash")}

@@ -232,7 +232,7 @@ def read_tokens(folder: Path, prepared: Prepared, name: str) -> Tokens | None:
 
 
 def _make_error(part: str) -> FalseDataError:
-    return FalseDataError(f"{part}, are not those of its data.json.", HINT)
+    return FalseDataError(f"{part}, are not those that its data.json describes.", HINT)
 
 
 def _read_report(folder: Path, repo_id: str) -> schemas.Data:

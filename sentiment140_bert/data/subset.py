@@ -58,7 +58,9 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
     settings = full.report["settings"] | {"max_train_samples": rows}
     if rows == available:
         return dataclasses.replace(full, report={**full.report, "settings": settings})
-    described = _without_publication(full.report)
+    described = cast(
+        schemas.Data, {name: entry for name, entry in full.report.items() if name not in PUBLISHED_ENTRIES}
+    )
     described["settings"] = settings
     key = hashlib.sha256(f"{rows} training rows of {full.folder.name}".encode()).hexdigest()
     if cached := load_cached("prepared", key):
@@ -76,11 +78,6 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
         )
     tables["train"] = train
     return save_splits(key, tables, _describe_subset(described, tables, available), {})
-
-
-def _without_publication(described: schemas.Data) -> schemas.Data:
-    """Return a report without what no longer holds of a published dataset."""
-    return cast(schemas.Data, {name: entry for name, entry in described.items() if name not in PUBLISHED_ENTRIES})
 
 
 def _describe_subset(described: schemas.Data, tables: dict[str, pa.Table], before: int) -> schemas.Data:

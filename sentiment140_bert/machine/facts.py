@@ -28,7 +28,8 @@ def read_memory_total() -> int | None:
 
 def read_memory_limit() -> int | None:
     """Return the MiB of address space that this process may use, or None without a limit."""
-    return _in_mib(_limit("RLIMIT_AS"))
+    limit = _limit("RLIMIT_AS")
+    return None if limit is None else limit // MIB
 
 
 def check_memory(least: int = WITH_TORCH) -> None:
@@ -57,7 +58,7 @@ def measure_memory_left() -> int | None:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     except OSError:
         return None
-    return None if limit is None else _in_mib(limit - pages * os.sysconf("SC_PAGE_SIZE"))
+    return None if limit is None else (limit - pages * os.sysconf("SC_PAGE_SIZE")) // MIB
 
 
 def read_open_files_limit() -> int | None:
@@ -72,10 +73,6 @@ def _limit(name: str) -> int | None:
         return None
     soft = resource.getrlimit(getattr(resource, name))[0]
     return None if soft == resource.RLIM_INFINITY else soft
-
-
-def _in_mib(size: int | None) -> int | None:
-    return None if size is None else size // MIB
 
 
 def count_cores() -> int:

@@ -201,7 +201,7 @@ def test_changed_tokens_of_any_split_are_refused(published: Published):
             }
             schema = published_dataset.get_features("tokenized", 2).arrow_schema
             pq.write_table(pa.table(columns, schema=schema), path)
-            if f"split {name}, are not those of its data.json" not in catch_refusal(
+            if f"split {name}, are not those that its data.json describes" not in catch_refusal(
                 partial(published.read_tokens, name)
             ):
                 missed.append((name, at))
