@@ -58,10 +58,8 @@ def draw_subset(full: Prepared, rows: int) -> Prepared:
     settings = full.report["settings"] | {"max_train_samples": rows}
     if rows == available:
         return dataclasses.replace(full, report={**full.report, "settings": settings})
-    described = cast(
-        schemas.Data, {name: entry for name, entry in full.report.items() if name not in PUBLISHED_ENTRIES}
-    )
-    described["settings"] = settings
+    unpublished = {name: entry for name, entry in full.report.items() if name not in PUBLISHED_ENTRIES}
+    described = cast(schemas.Data, unpublished | {"settings": settings})
     key = hashlib.sha256(f"{rows} training rows of {full.folder.name}".encode()).hexdigest()
     if cached := load_cached("prepared", key):
         own = cached.report
