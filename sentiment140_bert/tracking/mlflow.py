@@ -224,21 +224,13 @@ class Mlflow(Tracker):
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = data["sources"]["training"]
-        inputs = [
-            DatasetInput(
-                Dataset(
-                    name=f"{source['name']} ({name})",
-                    digest=split["sha256"][:36],
-                    source_type="hugging_face" if source["on_hub"] else "local",
-                    source=json.dumps(
-                        {"name": source["name"], "revision": source["revision"], "sha256": source["sha256"]}
-                    ),
-                    profile=json.dumps({"num_rows": split["rows"], "token_length": split["token_length"]}),
-                ),
-                [InputTag("mlflow.data.context", name)],
-            )
-            for name, split in data["splits"].items()
-        ]
+        kind = "hugging_face" if source["on_hub"] else "local"
+        place = json.dumps({key: source[key] for key in ("name", "revision", "sha256")})
+        inputs = []
+        for name, split in data["splits"].items():
+            profile = json.dumps({"num_rows": split["rows"], "token_length": split["token_length"]})
+            dataset = Dataset(f"{source['name']} ({name})", split["sha256"][:36], kind, place, profile=profile)
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", name)]))
         self.client.log_inputs(self.run_id, datasets=inputs)
 
     def _watch(self) -> None:

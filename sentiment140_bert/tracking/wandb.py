@@ -328,18 +328,11 @@ def _confusion_matrix(split: SplitScores, title: str) -> Any:
     import wandb
 
     matrix = get_matrix(split)
-    names = order_names(len(matrix))
-
-    return wandb.plot_table(
-        "wandb/confusion_matrix/v1",
-        wandb.Table(
-            columns=["Actual", "Predicted", "nPredictions"],
-            data=[
-                [label, prediction, count]
-                for label, row in zip(names, matrix, strict=True)
-                for prediction, count in zip(names, row, strict=True)
-            ],
-        ),
-        {name: name for name in ("Actual", "Predicted", "nPredictions")},
-        {"title": title},
-    )
+    names, columns = order_names(len(matrix)), ("Actual", "Predicted", "nPredictions")
+    rows: list[list[Any]] = [
+        [label, prediction, count]
+        for label, counts in zip(names, matrix, strict=True)
+        for prediction, count in zip(names, counts, strict=True)
+    ]
+    table, fields = wandb.Table(columns=[*columns], data=rows), {name: name for name in columns}
+    return wandb.plot_table("wandb/confusion_matrix/v1", table, fields, {"title": title})

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.cards import markup
 from sentiment140_bert.cards.figures import default_style, save_figure
@@ -80,20 +80,18 @@ def _draw_points(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
     means = [score["accuracy"] for score in scores]
     below = [score["accuracy"] - score["over_rows"]["low"] for score in scores]
     above = [score["over_rows"]["high"] - score["accuracy"] for score in scores]
+    look: dict[str, Any] = {
+        "color": BLUE,
+        "marker": "o",
+        "markersize": 5,
+        "linestyle": "",
+        "linewidth": 1,
+        "capsize": 3,
+    }
     label = "fine-tuned: mean of seeds, 95% for other tweets"
-    axes.errorbar(
-        tweets, means, yerr=[below, above], color=BLUE, marker="o", markersize=5, linestyle="", linewidth=1, capsize=3,
-        label=label,
-    )  # fmt: skip
-    axes.vlines(
-        tweets,
-        [score["over_seeds"]["min"] for score in scores],
-        [score["over_seeds"]["max"] for score in scores],
-        color=BLUE,
-        linewidth=4,
-        alpha=0.35,
-        label="lowest to highest seed",
-    )
+    axes.errorbar(tweets, means, yerr=[below, above], label=label, **look)
+    lowest, highest = ([score["over_seeds"][end] for score in scores] for end in ("min", "max"))
+    axes.vlines(tweets, lowest, highest, color=BLUE, linewidth=4, alpha=0.35, label="lowest to highest seed")
 
 
 def _draw_baseline(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
@@ -120,15 +118,11 @@ def _draw_fit(axes: Axes, fit: CurveFit) -> None:
 
 def _mark_sizes(axes: Axes, sizes: Sequence[int], fit: CurveFit) -> None:
     """Label the axis with the sizes themselves, as far as there is room, and with the place ahead."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
     places = [*sizes, *([fit["ahead"]["size"]] if "ahead" in fit else [])]
     axes.set_xlim(places[0] / 1.5, places[-1] * 1.5)
     ticks = [size for at, size in enumerate(places) if at == len(places) - 1 or places[at + 1] / size > 1.6]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([shorten_size(size) for size in ticks]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xticks(ticks, [shorten_size(size) for size in ticks], fontsize=8)
+    axes.set_xticks([], minor=True)
 
 
 def _limit_accuracy(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
