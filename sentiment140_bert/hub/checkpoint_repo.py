@@ -98,18 +98,15 @@ class CheckpointRepo:
     def _fetch_file(self, stored: Stored, name: str, folder: Path) -> Path:
         path = folder / name
         if not _matches(path, stored.files[name]):
-            self.hub.retry(
-                f"fetching {name} of {self.repo_id}",
-                self.hub.api.hf_hub_download,
-                self.repo_id,
-                name,
-                revision=stored.commit,
-                local_dir=folder,
-            )
+            self._download(name, revision=stored.commit, local_dir=folder)
         if not _matches(path, stored.files[name]):
             path.unlink()
             raise damaged(self.repo_id, f"{name} does not match {INDEX} (sha256 differs)")
         return path
+
+    def _download(self, name: str, **place: Any) -> Path:
+        what = f"fetching {name} of {self.repo_id}"
+        return Path(self.hub.retry(what, self.hub.api.hf_hub_download, self.repo_id, name, **place))
 
     def keep(self, folder: Path) -> None:
         """Make the repository hold exactly the files of ``folder``, which has an index, in one commit.
@@ -219,15 +216,7 @@ class CheckpointRepo:
         if index is None:
             return None
         if (index.size or 0) <= LARGEST_INDEX and not index.lfs:
-            path = Path(
-                self.hub.retry(
-                    f"reading {INDEX} of {self.repo_id}",
-                    self.hub.api.hf_hub_download,
-                    self.repo_id,
-                    INDEX,
-                    revision=info.sha,
-                )
-            )
+            path = self._download(INDEX, revision=info.sha)
             if path.stat().st_size <= LARGEST_INDEX:
                 return read_index(path.read_bytes(), info.sha, names_of(info), self.repo_id)
         raise damaged(self.repo_id, f"{INDEX} is not a valid index")

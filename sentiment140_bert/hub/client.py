@@ -34,7 +34,7 @@ class Hub:
 
         check_answers()
         self.api = HfApi()
-        self.user: str | None = None  # known once `publish.login` has asked
+        self.user: str | None = None  # known once `push.login` has asked
         self.owners: set[str] = set()  # the user and the organizations
 
     def retry(self, what: str, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:

@@ -33,16 +33,8 @@ def download(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str]
         commit: From :func:`resolve_commit`.
         patterns: Only files that match one of these.
     """
-    return Path(
-        hub.retry(
-            f"downloading {kind} {repo_id}",
-            hub.api.snapshot_download,
-            repo_id,
-            repo_type=kind,
-            revision=commit,
-            allow_patterns=patterns,
-        )
-    )
+    about = {"repo_type": kind, "revision": commit, "allow_patterns": patterns}
+    return Path(hub.retry(f"downloading {kind} {repo_id}", hub.api.snapshot_download, repo_id, **about))
 
 
 def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None = None) -> str | None:

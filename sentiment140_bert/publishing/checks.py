@@ -75,14 +75,7 @@ class VerifyResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        return {
-            "model": self.model,
-            "commit": self.commit,
-            "verdict": self.verdict,
-            "warnings": self.warnings,
-            "tolerance": self.tolerance,
-            "checks": [check.to_dict() for check in self.checks],
-        }
+        return {**vars(self), "warnings": self.warnings, "checks": [check.to_dict() for check in self.checks]}
 
     def __repr__(self) -> str:
         names = {TRUE: "agree", FALSE: "false", UNCHECKED: "unchecked", CLAIMED: "claimed, not checked"}

@@ -172,15 +172,8 @@ class TrackedRun:
         """Return the files that a tracker keeps and that exist, by name."""
         run = self.run
         files = {run.recipe.name: self.recipe.to_yaml().encode()}
-        listed = [
-            run.data,
-            run.environment,
-            *run.list_figures((*FIGURES, *STUDY_FIGURES)),
-            run.card,
-            run.metrics,
-            run.published,
-        ]
-        for path in listed:
+        figures = run.list_figures((*FIGURES, *STUDY_FIGURES))
+        for path in (run.data, run.environment, *figures, run.card, run.metrics, run.published):
             if path.is_file():
                 files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
         return files

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentiment140_bert.cards import markup
 from sentiment140_bert.cards.figures import default_style, save_figure
@@ -80,16 +80,9 @@ def _draw_points(axes: Axes, sizes: Sequence[CurveSize], split: str) -> None:
     means = [score["accuracy"] for score in scores]
     below = [score["accuracy"] - score["over_rows"]["low"] for score in scores]
     above = [score["over_rows"]["high"] - score["accuracy"] for score in scores]
-    look: dict[str, Any] = {
-        "color": BLUE,
-        "marker": "o",
-        "markersize": 5,
-        "linestyle": "",
-        "linewidth": 1,
-        "capsize": 3,
-    }
     label = "fine-tuned: mean of seeds, 95% for other tweets"
-    axes.errorbar(tweets, means, yerr=[below, above], label=label, **look)
+    errors = [below, above]
+    axes.errorbar(tweets, means, yerr=errors, fmt="o", color=BLUE, markersize=5, linewidth=1, capsize=3, label=label)
     lowest, highest = ([score["over_seeds"][end] for score in scores] for end in ("min", "max"))
     axes.vlines(tweets, lowest, highest, color=BLUE, linewidth=4, alpha=0.35, label="lowest to highest seed")
 
