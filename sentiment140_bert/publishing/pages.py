@@ -23,25 +23,10 @@ from sentiment140_bert.run import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
 
 # Keys of a front matter that the Hub reads as properties of the model or the dataset; the tool writes them, or nobody.
-HUB_KEYS = {
-    "language",
-    "base-model",
-    "base-model-relation",
-    "library-name",
-    "pipeline-tag",
-    "datasets",
-    "metrics",
-    "widget",
-}
-HUB_KEYS |= {
-    "model-index",
-    "model-name",
-    "eval-results",
-    "train-eval-index",
-    "dataset-info",
-    "configs",
-    "task-categories",
-}
+HUB_KEY = re.compile(
+    "language|base-model|base-model-relation|library-name|pipeline-tag|datasets|metrics|widget|model-index|model-name"
+    "|eval-results|train-eval-index|dataset-info|configs|task-categories"
+)
 PROPERTY_TAG = re.compile(
     r"(dataset|base_model|license|language|library|pipeline_tag|metric|eval_results|model-index)s?:"
     rf"|{merge.SOURCE_TAG}$"
@@ -158,7 +143,7 @@ def _compare_front_matter(name: str, text: str, claimed: merge.Card, expected: m
         own_tags = []
     personal = {f"tag {tag}": tag for tag in own_tags}
     for key in [key for key in stated if key not in right or key in merge.PERSONAL]:
-        if key in merge.PERSONAL or str(key).lower().replace("_", "-") not in HUB_KEYS:
+        if key in merge.PERSONAL or not HUB_KEY.fullmatch(str(key).lower().replace("_", "-")):
             content, written = stated.pop(key), right.pop(key, None)
             personal |= {str(key): content} if content != written else {}
     wrong = [*compare_yaml(where, stated, right)]

@@ -26,17 +26,6 @@ from sentiment140_bert.tracking.sync_state import SyncState, foreign_run
 from sentiment140_bert.tracking.tracked_run import FAILED, FINISHED, KILLED, TrackedRun
 from sentiment140_bert.tracking.tracker import Tracker
 
-__all__ = [
-    "TrackedRun",
-    "Tracking",
-    "describe_state",
-    "list_installed",
-    "list_trackers",
-    "open_trackers",
-    "public_state",
-    "resolve",
-]
-
 log = logging.getLogger(__name__)
 
 

@@ -18,7 +18,8 @@ from sentiment140_bert.results import TrackedAt
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:
-    from sentiment140_bert.tracking import TrackedRun, Tracking
+    from sentiment140_bert.tracking import Tracking
+    from sentiment140_bert.tracking.tracked_run import TrackedRun
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> Tra
         recipe: The run's.
         live: True if it is being trained now.
     """
-    from sentiment140_bert.tracking import TrackedRun
+    from sentiment140_bert.tracking.tracked_run import TrackedRun
 
     return TrackedRun(run, run.choose_title(recipe), make_public(recipe), run.read_data()["fingerprint"], live, _stage)
 
