@@ -64,14 +64,6 @@ class TrialRecord(TypedDict):
     seconds: float | None
 
 
-class BestTrial(TypedDict):
-    """The number, score and values of the best trial."""
-
-    number: int
-    value: float | None
-    values: dict[str, Any]
-
-
 class Importances(TypedDict, total=False):
     """The share of the scores' variance that each setting explains, the largest first; or why that is not known."""
 
@@ -107,7 +99,7 @@ class StudyResults(TypedDict):
     data: UsedData
     trials: list[TrialRecord]
     counts: dict[str, int]
-    best: BestTrial | None
+    best: TrialRecord | None
     importances: Importances
     final: FinalComparison | None
 

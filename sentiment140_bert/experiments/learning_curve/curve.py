@@ -59,12 +59,10 @@ def learning_curve(
         seeds: Trainings of each size.
         keep_models: Keep each model folder, with its card; else only scores, predictions and history are kept.
         price_per_hour: Price of the machine, in any currency.
-        dry_run: Prepare the tweets, return what there is to do, and write nothing.
         arguments_given: The arguments after ``s140`` on the command line.
 
     Returns:
-        The content of ``curve.json``, and ``output``; of a dry run the plan: ``trainings``, ``tweets`` still to be
-        processed, ``steps``.
+        The content of ``curve.json``, and ``output``.
 
     Raises:
         S140Error: Arguments, data, model or recipe make no curve; ``output`` holds something else; or, once the

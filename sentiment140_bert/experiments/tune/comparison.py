@@ -14,19 +14,19 @@ from sentiment140_bert.experiments.tune.trials import RESUME
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.values import LARGEST_SEED
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, SeedsComparison
+from sentiment140_bert.schemas.experiments import FinalComparison, SeedsComparison, TrialRecord
 
 log = logging.getLogger(__name__)
 SCORED = {"test": "test tweets", "manual": "hand-labeled tweets"}
 SAME = "The recipe's own values are the best found, so there is nothing to compare."
 
 
-def compare(tuning: Tuning, best: BestTrial, seeds: Sequence[int], keep_models: bool) -> FinalComparison:
+def compare(tuning: Tuning, best: TrialRecord, seeds: Sequence[int], keep_models: bool) -> FinalComparison:
     """Train the best values and the recipe with the same seeds, as far as that is not done, and compare the scores.
 
     Args:
         tuning: The study, which gets the runs in ``final``.
-        best: ``number`` and ``values`` of the best trial.
+        best: The best trial.
         seeds: Result of :func:`choose_seeds`.
         keep_models: Keep each model folder; else scores and predictions only.
 

@@ -19,7 +19,7 @@ from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_who
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import STUDY_FIGURES, RunDir
-from sentiment140_bert.schemas.experiments import BestTrial, FinalComparison, StudyResults, TrialRecord, pick_used_data
+from sentiment140_bert.schemas.experiments import FinalComparison, StudyResults, TrialRecord, pick_used_data
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
@@ -148,8 +148,7 @@ class Tuning:
         study, report = self.study, self.material.report
         with self.home.lock("study.json"):
             trials = study.list_trials()
-            record = find_best(trials, study.direction)
-            best = record and BestTrial(number=record["number"], value=record["value"], values=record["values"])
+            best = find_best(trials, study.direction)
             content: StudyResults = {
                 "name": study.name,
                 "store": study.store.file.name if study.store.file else study.store.place,
