@@ -221,14 +221,8 @@ def find_label_issues(labels: Indices, positive: Floats) -> LabelIssues:
     Args:
         labels: 0 or 1, shape (n,); both occur.
         positive: P(positive) of each row by something that was not trained on it.
-
-    Raises:
-        MissingExtra: cleanlab is not installed.
     """
-    try:
-        from cleanlab import count, filter, rank
-    except ImportError:
-        raise MissingExtra("Looking for wrong labels", "noise") from None
+    from cleanlab import count, filter, rank
 
     probabilities = np.column_stack([1 - positive, positive])
     # Of cleanlab's ways to choose this was the most precise: with 5% of 90,000 real tweets flipped, 26% of what it
