@@ -230,11 +230,8 @@ def compare_over_seeds(first: Right, second: Right, truth: npt.NDArray[np.int64]
 def describe_over_seeds(comparison: SeedsComparison, first: str, second: str, tweets: str) -> str:
     """Return a sentence that says what a comparison shows, and whether it is significant."""
     one, other, gap = comparison["first"]["value"], comparison["second"]["value"], comparison["difference"]
-    trained = (
-        "1 seed, so the variation over seeds is unknown"
-        if comparison["seeds"] == 1
-        else f"{comparison['seeds']} seeds each"
-    )
+    count = comparison["seeds"]
+    trained = f"{count} seeds each" if count > 1 else "1 seed, so the variation over seeds is unknown"
     value, low, high = (100 * gap[name] for name in ("value", "low", "high"))
     scores = f"{first} {one:.4f} and {second} {other:.4f} on {comparison['n']:,} {tweets} ({trained})"
     difference = f"the difference is {value:+.2f} points ({low:+.2f} to {high:+.2f})"

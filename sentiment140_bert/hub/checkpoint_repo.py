@@ -161,12 +161,8 @@ class CheckpointRepo:
     def _free_storage(self) -> None:
         """Delete earlier commits of main, and the large files that only they name and that count as storage."""
         try:
-            self.hub.retry(
-                f"squashing {self.repo_id}",
-                self.hub.api.super_squash_history,
-                self.repo_id,
-                commit_message="s140 train: the newest checkpoint",
-            )
+            only = {"commit_message": "s140 train: the newest checkpoint"}
+            self.hub.retry(f"squashing {self.repo_id}", self.hub.api.super_squash_history, self.repo_id, **only)
             self.head = self._info().sha
             self.hub.retry(f"freeing storage of {self.repo_id}", self._delete_unused_files)
         except HubError as error:

@@ -167,11 +167,8 @@ class Sync:
         return [point for point in points[start:] if point.step > self.steps.get(point.name, -1)]
 
     def _new_files(self) -> dict[str, bytes]:
-        return {
-            name: content
-            for name, content in self.tracked_run.files().items()
-            if self.files.get(name) != digest(content)
-        }
+        files = self.tracked_run.files()
+        return {name: content for name, content in files.items() if self.files.get(name) != digest(content)}
 
     def _new_weights(self) -> str | None:
         weights = self.tracked_run.weights()

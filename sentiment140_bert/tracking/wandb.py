@@ -160,11 +160,8 @@ class Wandb(Tracker):
             self.run.finish(exit_code=status.exit_code)
 
     def offline_command(self) -> str | None:
-        folders = (
-            list_unsent(self.tracked_run.run, self.run.id)
-            if self.run is not None and self.run is not self.callers_run
-            else []
-        )
+        is_own = self.run is not None and self.run is not self.callers_run
+        folders = list_unsent(self.tracked_run.run, self.run.id) if is_own else []
         if not folders:
             return None
         why = self.offline or "not everything could be sent"
