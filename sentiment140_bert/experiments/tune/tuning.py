@@ -219,8 +219,11 @@ def _check_arguments(recipe: Recipe, trials: int, timeout: float | None, final_s
     seeds = comparison.choose_seeds(recipe, final_seeds)
     if recipe.training.eval_strategy == "no":
         raise RecipeError(["eval_strategy: trials need evaluations; set it to epoch or steps"])
+    from sentiment140_bert.training import arguments
+
+    precision = arguments.choose_precision(recipe.training)
     for config in _list_schedules(recipe):
-        series.make_settings(config, Path(), "a tuning")
+        arguments.training_arguments(config, precision, Path())
     return seeds
 
 
