@@ -123,6 +123,11 @@ class Leaf:
     measured: Any
     verdict: str
 
+    def as_check(self, claim: str) -> Check:
+        """Return it under the name of a claim."""
+        why = "it was not measured" if self.verdict == UNCHECKED else ""
+        return Check(claim, self.claimed, self.measured, self.verdict, why)
+
 
 Allowed = Callable[[tuple[str, ...], float, int], float]
 
@@ -203,12 +208,10 @@ def check_metrics(
     checks, rest = [], dict.fromkeys(measured.get("splits", {}), 0)
     for leaf in leaves:
         name = _name_value(leaf.path)
-        if leaf.verdict == UNCHECKED:
-            checks.append(leave_unchecked(name, leaf.claimed, "it was not measured"))
-        elif leaf.verdict == FALSE or name in {*NAMED, *(f"{split}: {score}" for split in rest for score in SHOWN)}:
-            checks.append(Check(name, leaf.claimed, leaf.measured, leaf.verdict))
+        if leaf.verdict != TRUE or name in {*NAMED, *(f"{split}: {score}" for split in rest for score in SHOWN)}:
+            checks.append(leaf.as_check(name))
         elif leaf.path[0] == "examples" and leaf.path[-1] == "score":
-            checks.append(Check(name.removesuffix(", score"), leaf.claimed, leaf.measured, TRUE))
+            checks.append(leaf.as_check(name.removesuffix(", score")))
         elif leaf.path[0] == "splits":
             rest[leaf.path[1]] += 1
     checks += [Check(f"{name}: {OTHER_PARTS}", f"{n} values", f"{n} values", TRUE) for name, n in rest.items() if n]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, S140Error
-from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, UNCHECKED, Check, leave_unchecked, settle
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, leave_unchecked, settle
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
 from sentiment140_bert.schemas import REPO_ID
 
@@ -70,12 +70,7 @@ def check_data(
     measured |= origin
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
     settled, leaves = settle({key: value for key, value in claimed.items() if key in compared}, measured)
-    for leaf in leaves:
-        name = f"data.json: {'.'.join(leaf.path)}"
-        if leaf.verdict == FALSE:
-            checks.append(Check(name, leaf.claimed, leaf.measured, FALSE))
-        elif leaf.verdict == UNCHECKED:
-            checks.append(leave_unchecked(name, leaf.claimed, "it was not measured"))
+    checks += [leaf.as_check(f"data.json: {'.'.join(leaf.path)}") for leaf in leaves if leaf.verdict != TRUE]
     if not any(check.verdict == FALSE for check in checks):
         agreed = f"{sum(leaf.verdict == TRUE for leaf in leaves)} values"
         checks.append(Check("data.json: splits, tokens, sources, steps", agreed, agreed, TRUE))
