@@ -211,7 +211,7 @@ class CurveTotals(TypedDict):
 
 
 class CurveInputs(TypedDict):
-    """What a learning curve was made of: the common part of ``plan.json`` and ``curve.json``."""
+    """The inputs of a learning curve: the common part of ``plan.json`` and ``curve.json``."""
 
     name: str
     group: str
