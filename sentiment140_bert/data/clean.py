@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
 
+Result = TypeVar("Result")
 USER_MASK = "@user"  # the two masks are those of TweetEval (Barbieri et al. 2020)
 URL_MASK = "http"
 KEYS_AT_ONCE = 50_000
@@ -203,6 +204,13 @@ def _replace_where(texts: pa.ChunkedArray, suspect: str, rules: tuple[Rule, ...]
 
     with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels release the GIL
         return pa.chunked_array(pool.map(replace_in, texts.chunks), pa.string())
+
+
+def map_slices(function: Callable[[pa.Array], Result], column: pa.ChunkedArray, rows: int) -> list[Result]:
+    """Return what a function makes of each slice of a column; in threads, for Arrow's kernels release the GIL."""
+    slices = (chunk.slice(start, rows) for chunk in column.chunks for start in range(0, len(chunk), rows))
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        return list(pool.map(function, slices))
 
 
 def _count_differences(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:

@@ -169,9 +169,13 @@ def find_columns(
             f"Name it with --{flag}-column{CSV_HINT if in_csv else '.'}",
         )
 
-    text = find(data.text_column, TEXT_NAMES, "text", needed=True)
+    return _find_each(find, data, labelled)
+
+
+def _find_each(find: Callable[..., int | None], data: DataConfig, labelled: bool) -> Columns:
+    """Return what ``find`` returns for each column: by its name in the settings, its usual names and its flag."""
     return Columns(
-        text or 0,
+        find(data.text_column, TEXT_NAMES, "text", needed=True) or 0,
         find(data.label_column, LABEL_NAMES, "label", needed=True) if labelled else None,
         find(data.user_column, USER_NAMES, "user"),
         find(data.time_column, TIME_NAMES, "time"),
@@ -212,7 +216,7 @@ def _find_by_number(
     """Return the layout if columns are named by number; the first row is a header if it has a usual name."""
     usual = {*TEXT_NAMES, *LABEL_NAMES, *USER_NAMES, *TIME_NAMES, *ID_NAMES}
 
-    def find(name: str | None, flag: str, needed: bool = False) -> int | None:
+    def find(name: str | None, _usual: Sequence[str], flag: str, needed: bool = False) -> int | None:
         number = _parse_number(name, first) if name else None
         if number and number <= len(first):
             return number - 1
@@ -224,16 +228,9 @@ def _find_by_number(
             )
         return None
 
-    label = find(data.label_column, "label", needed=True) if labelled else None
-    columns = Columns(
-        find(data.text_column, "text", needed=True) or 0,
-        label,
-        find(data.user_column, "user"),
-        find(data.time_column, "time"),
-        id=find(data.id_column, "id"),
-    )
+    columns = _find_each(find, data, labelled)
     has_usual_name = any(_tidy(name) in usual for name in first)
-    is_header = has_usual_name and not (label is not None and is_label(first[label], mapped))
+    is_header = has_usual_name and not (columns.label is not None and is_label(first[columns.label], mapped))
     return Layout(columns, len(first), is_header)
 
 

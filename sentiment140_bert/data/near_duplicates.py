@@ -12,7 +12,6 @@ The remaining candidates are compared by 64-bit sketches, and then word for word
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data.clean import URL_MASK, USER_MASK
+from sentiment140_bert.data.clean import URL_MASK, USER_MASK, map_slices
 
 # Chosen by a comparison of 150,000 tweets of the corpus with 1.4 million others, all of different text. At 0.8 a pair
 # has one word added to four, or one of nine exchanged; 3.1% of the tweets have such a partner. At 0.7 it is 4.4%, and
@@ -61,8 +60,7 @@ def strip_masks(keys: pa.ChunkedArray) -> pa.ChunkedArray:
             part = pc.replace_substring(part, pattern=mask, replacement=" ")
         return pc.utf8_trim_whitespace(pc.replace_substring_regex(part, pattern="  +", replacement=" "))
 
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels release the GIL
-        return pa.chunked_array(pool.map(strip, _slice(keys)), pa.string())
+    return pa.chunked_array(map_slices(strip, keys, ROWS_AT_ONCE), pa.string())
 
 
 def find_near_duplicates(texts: pa.ChunkedArray, others: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
@@ -114,8 +112,7 @@ def _make_word_sets(texts: pa.ChunkedArray) -> Any:
     """Return the words of each text as a row of a ``scipy.sparse.csr_array``; columns are words, the rarest first."""
     from scipy.sparse import csr_array
 
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:
-        pieces = list(pool.map(_split_words, _slice(texts)))
+    pieces = map_slices(_split_words, texts, ROWS_AT_ONCE)
     words = pa.chunked_array(
         [words for _, words in pieces], pa.dictionary(pa.int32(), pa.string())
     ).unify_dictionaries()
@@ -129,12 +126,6 @@ def _make_word_sets(texts: pa.ChunkedArray) -> Any:
     sets.sum_duplicates()
     sets.data[:] = 1
     return sets
-
-
-def _slice(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    for chunk in column.chunks:
-        for start in range(0, len(chunk), ROWS_AT_ONCE):
-            yield chunk.slice(start, ROWS_AT_ONCE)
 
 
 def _split_words(texts: pa.Array) -> tuple[Numbers, pa.DictionaryArray]:

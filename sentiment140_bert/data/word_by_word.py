@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -186,11 +185,7 @@ def _split_texts(texts: pa.ChunkedArray) -> tuple[list[Split], list[str]]:
         lists = pc.split_pattern(part, pattern=" ")
         return lists.value_lengths(), pc.list_flatten(lists).dictionary_encode()
 
-    slices = (
-        chunk.slice(start, TEXTS_AT_ONCE) for chunk in texts.chunks for start in range(0, len(chunk), TEXTS_AT_ONCE)
-    )
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # Arrow's kernels release the GIL
-        counts, words = zip(*pool.map(split, slices), strict=True)
+    counts, words = zip(*clean.map_slices(split, texts, TEXTS_AT_ONCE), strict=True)
     unified = pa.chunked_array(words).unify_dictionaries().chunks
     parts = [
         Split(np.asarray(count, dtype=np.int64), np.asarray(chunk.indices))

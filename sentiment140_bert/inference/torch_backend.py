@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
 
 from sentiment140_bert.errors import ModelError, first_line
 from sentiment140_bert.inference.classifier import CPU_TOKENS, Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Numbers, Tokenization
 from sentiment140_bert.models.architecture import INPUT_ERRORS, NO_LIMIT, count_positions, find_padding_id
+from sentiment140_bert.models.tokenizer import copy_backend
 
 log = logging.getLogger(__name__)
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}  # as which logits of a text differ by how a batch is computed
@@ -112,7 +112,7 @@ def _make_error(model: Any, why: str) -> ModelError:
 
 def make_tokenization(model: Any, tokenizer: Any) -> Tokenization:
     """Make a tokenization that cuts and pads as a transformers tokenizer, which it does not change."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend = copy_backend(tokenizer)
     return Tokenization(
         backend,
         min(tokenizer.model_max_length, count_positions(model) or NO_LIMIT),
