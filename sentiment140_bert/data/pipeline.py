@@ -31,15 +31,10 @@ from sentiment140_bert.data.sources import Source, locate
 from sentiment140_bert.data.tokenize import Tokens, choose_method, hash_tokenizer
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL
-from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.recipe import FORMAT_SETTINGS, DataConfig
 
 log = logging.getLogger(__name__)
 
-# Settings of a file's format.
-FORMAT_SETTINGS = (
-    *("text_column", "label_column", "user_column", "time_column", "id_column"),
-    *("labels_file", "delimiter", "quoting", "encoding"),
-)
 MIN_NEUTRAL = 0.05  # share of neutral tweets above which a model learns three labels, unless --labels says it
 Readings = dict[str, tuple[Source, Reading]]
 ReadTokens = Callable[[str], Tokens | None]

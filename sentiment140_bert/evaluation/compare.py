@@ -146,12 +146,9 @@ def describe_comparison(comparison: Comparison, first: str, second: str) -> str:
     if not comparison["only_first_right"] + comparison["only_second_right"]:
         return f"{accuracies}: both are right and wrong on the same tweets."
     if comparison["p_value"] >= SIGNIFICANT:
-        rough = (
-            ""
-            if gap["low"] <= 0 <= gap["high"]
-            else "; trust the p-value, the interval is rough where few predictions differ"
-        )
-        return f"{accuracies}: the difference is not significant ({spread}{rough})."
+        if not gap["low"] <= 0 <= gap["high"]:
+            spread += "; trust the p-value, the interval is rough where few predictions differ"
+        return f"{accuracies}: the difference is not significant ({spread})."
     better = first if gap["value"] > 0 else second
     return f"{accuracies}: {better} is better (difference {spread})."
 

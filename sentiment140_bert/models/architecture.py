@@ -145,17 +145,14 @@ class Head:
         if self.rows is None:
             for name in self.tensors:
                 _initialize(model.get_parameter(name), getattr(model.config, "initializer_range", 0.02))
-            return (
-                f"its head has the labels {labels}; it is replaced by a new head with {', '.join(self.names.values())}"
-            )
+            names = ", ".join(self.names.values())
+            return f"its head has the labels {labels}; it is replaced by a new head with {names}"
+        if not self.tensors:
+            return self.assumed
         for name in self.tensors:
             parameter = model.get_parameter(name)
             parameter.data = parameter.data[self.rows].contiguous()
-        return (
-            f"its labels are {labels}; the rows of its head are reordered to match ours"
-            if self.tensors
-            else self.assumed
-        )
+        return f"its labels are {labels}; the rows of its head are reordered to match ours"
 
 
 def _initialize(parameter: torch.Tensor, deviation: float) -> None:

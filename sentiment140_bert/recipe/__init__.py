@@ -25,6 +25,7 @@ from sentiment140_bert.recipe.problems import explain
 from sentiment140_bert.recipe.ranges import Range as Range
 from sentiment140_bert.recipe.ranges import Tuning
 from sentiment140_bert.recipe.sections import FILE_SETTINGS as FILE_SETTINGS
+from sentiment140_bert.recipe.sections import FORMAT_SETTINGS as FORMAT_SETTINGS
 from sentiment140_bert.recipe.sections import SECTION_BY_KEY as SECTION_BY_KEY
 from sentiment140_bert.recipe.sections import SECTIONS as SECTIONS
 from sentiment140_bert.recipe.sections import SOURCE_SETTINGS as SOURCE_SETTINGS

@@ -288,12 +288,13 @@ class CardConfig(Section):
 
 FILE_SETTINGS = tuple(name for name, field in DataConfig.model_fields.items() if field.json_schema_extra)
 
-# How labeled tweets are read, whatever is done with them.
-SOURCE_SETTINGS = (
-    *("dataset", "dataset_revision", "dataset_split"),
+# The format of a file of tweets.
+FORMAT_SETTINGS = (
     *("text_column", "label_column", "user_column", "time_column", "id_column"),
-    *("label_map", "labels_file", "delimiter", "quoting", "encoding", "manual_test"),
+    *("labels_file", "delimiter", "quoting", "encoding"),
 )
+# How labeled tweets are read, whatever is done with them.
+SOURCE_SETTINGS = (*FORMAT_SETTINGS, "dataset", "dataset_revision", "dataset_split", "label_map", "manual_test")
 
 SECTIONS: dict[str, type[Section]] = {
     "model": ModelConfig,

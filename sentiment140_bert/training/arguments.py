@@ -52,11 +52,9 @@ def choose_precision(config: TrainingConfig) -> Precision:
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     if requested == "bf16" and not has_bf16:
         raise HardwareError(f"bf16 was requested, but {gpu} does not support it.", "Use --precision auto or fp16.")
-    if requested == "auto":
-        return (
-            Precision("bf16", f"{gpu} supports it") if has_bf16 else Precision("fp16", f"{gpu} does not support bf16")
-        )
-    return Precision(requested, "as requested")
+    if requested != "auto":
+        return Precision(requested, "as requested")
+    return Precision("bf16", f"{gpu} supports it") if has_bf16 else Precision("fp16", f"{gpu} does not support bf16")
 
 
 def training_arguments(config: TrainingConfig, precision: Precision, checkpoints: Path) -> TrainingArguments:

@@ -245,11 +245,9 @@ def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
 
 def upload_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.CheckpointUploads | None]:
     """Upload checkpoints as long as the block lasts, if the recipe names a repository for them."""
-    return (
-        checkpoint_uploads.CheckpointUploads(job.remote.repo, job.run, job.recipe).open()
-        if job.remote
-        else nullcontext()
-    )
+    if job.remote is None:
+        return nullcontext()
+    return checkpoint_uploads.CheckpointUploads(job.remote.repo, job.run, job.recipe).open()
 
 
 def report_to_trackers(job: Job, start: Start) -> AbstractContextManager[Tracking]:
