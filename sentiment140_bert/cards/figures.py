@@ -140,14 +140,8 @@ def _draw_slices(axes: Axes, split: schemas.SplitScores) -> None:
         score = part["accuracy"]
         bar = [[score["value"] - score["low"]], [score["high"] - score["value"]]]
         colour, marker, face = (ORANGE, "s", ORANGE) if part["worse"] else (BLUE, "o", "white")
-        look: dict[str, Any] = {
-            "color": colour,
-            "marker": marker,
-            "markersize": 4,
-            "markerfacecolor": face,
-            "linewidth": 1,
-        }
-        axes.errorbar([score["value"]], [at], xerr=bar, **look)
+        look: dict[str, Any] = {"marker": marker, "markersize": 4, "markerfacecolor": face, "linewidth": 1}
+        axes.errorbar([score["value"]], [at], xerr=bar, color=colour, **look)
     axes.axvline(split["accuracy"]["value"], color=GREY, linestyle="--", linewidth=1)
     names = [f"{_shorten(part['name'])} ({part['n']:,})" for part in split["slices"]]
     axes.set_yticks(range(len(names)), names, fontsize=7)
@@ -163,13 +157,7 @@ def _shorten(name: str) -> str:
 def _draw_history(axes: Axes, history: list[LogEntry], lines: Lines, ylabel: str) -> None:
     for name, label, colour in lines:
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name) is not None]
-        axes.plot(
-            *(zip(*points, strict=True) if points else ([], [])),
-            color=colour,
-            marker="o",
-            markersize=3,
-            linewidth=1,
-            label=label,
-        )
+        columns: Any = zip(*points, strict=True) if points else ([], [])
+        axes.plot(*columns, color=colour, marker="o", markersize=3, linewidth=1, label=label)
     axes.set(xlabel="step", ylabel=ylabel)
     _add_legend(axes)

@@ -53,20 +53,17 @@ def _list_sections(report: Checkup) -> Iterator[tuple[str, list[str]]]:
     yield "machine", list(_describe_machine(report["machine"]))
     disk, trackers = report["disk"], report["trackers"]
     needed = f", the job needs {_format_gib(disk['needed'])}" if disk["needed"] else ""
-    yield (
-        "disk",
-        [f"{_format_gib(disk['free'])} free for runs{needed}; {_format_gib(disk['cache_free'])} free for the cache"],
-    )
+    free = f"{_format_gib(disk['free'])} free for runs{needed}; {_format_gib(disk['cache_free'])} free for the cache"
+    yield "disk", [free]
     logins = "; ".join(f"{name}: {'yes' if here else 'no'}" for name, here in report["logins"].items())
     yield "tokens", [logins]
     installed, used = (", ".join(trackers[name]) or "none" for name in ("installed", "used"))
     yield "trackers", [f"installed: {installed}; this job uses: {used}"]
-    wrong = [package for package in report["packages"] if not package["fits"]]
-    right = f"{len(report['packages']) - len(wrong)} of {len(report['packages'])} packages are in their supported range"
-    yield (
-        "versions",
-        [right, *(f"{package['name']} {package['installed']}, not {package['wanted']}" for package in wrong)],
-    )
+    packages = report["packages"]
+    wrong = [package for package in packages if not package["fits"]]
+    lines = [f"{package['name']} {package['installed']}, not {package['wanted']}" for package in wrong]
+    right = f"{len(packages) - len(wrong)} of {len(packages)} packages are in their supported range"
+    yield "versions", [right, *lines]
     yield "sources", [f"{kind} {source['name']}: {source['remark']}" for kind, source in report["sources"].items()]
     if report["choice"]:
         yield "choice", list(_describe_choice(report["choice"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_result, print_table, say, stdout_kept_clean
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.schemas import pick
 from sentiment140_bert.schemas.experiments import CurveResult
 
 if TYPE_CHECKING:
@@ -105,28 +107,16 @@ def _print_plan(plan: PlannedWork) -> None:
 
 def _print(curve: CurveResult) -> None:
     splits = list(curve["fits"])
-    header = [
-        "tweets",
-        "seeds",
-        *(title for name in splits for title in (f"{name} accuracy", f"{name} TF-IDF")),
-        "seconds",
-        "tweets/s",
-    ]
+    titles = [title for name in splits for title in (f"{name} accuracy", f"{name} TF-IDF")]
     rows = []
     for size in curve["sizes"]:
         if "scores" in size:
             seeds = max(score["seeds"] for score in size["scores"].values())
-            scores = [
-                value
-                for name in splits
-                for value in (
-                    size["scores"][name]["accuracy"],
-                    size["tfidf"][name]["value"] if name in size["tfidf"] else None,
-                )
-            ]
+            pairs = ((size["scores"][name]["accuracy"], pick(size["tfidf"], name, "value")) for name in splits)
+            scores = itertools.chain.from_iterable(pairs)
             rows.append([size["size"], seeds, *scores, round(size["seconds"]), round(size["tweets_per_second"])])
     if rows:
-        print_table(rows, header)
+        print_table(rows, ["tweets", "seeds", *titles, "seconds", "tweets/s"])
     if curve["cut_short"]:
         say(f"\n{curve['cut_short']}", wraps=True)
     say()
