@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert.evaluation import intervals
+from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.schemas import metrics
 
 BINS = 10
@@ -18,23 +17,6 @@ MIN_PROBABILITY, MAX_PROBABILITY = 1e-7, 1 - 1e-7  # probabilities nearer to 0 a
 TEMPERATURES = (0.05, 20.0)
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Learned from the validation split, and published in the model's ``config.json``.
-
-    Args:
-        temperature: Divides the logits (Guo et al. 2017); above 1 the model was too sure of itself.
-        neutral_below: Calibrated confidence under which the model may abstain, and say ``neutral``.
-    """
-
-    temperature: float
-    neutral_below: float
-
-    def to_dict(self) -> metrics.LearnedCalibration:
-        """Return it as in ``config.json``."""
-        return {"temperature": self.temperature, "neutral_below": self.neutral_below}
 
 
 def fit_calibration(positive: Floats, truth: Labels) -> Calibration:

@@ -14,12 +14,12 @@ from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, HubError, RunError
 from sentiment140_bert.evaluation.baseline import Baselines, make_baselines
-from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.predictions import predict_split
 from sentiment140_bert.evaluation.scores import score_split
 from sentiment140_bert.files import Place, expand_path, to_name
 from sentiment140_bert.inference.predict import open_classifier, pin_revision
 from sentiment140_bert.models.labels import map_labels
+from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.recipe import DataConfig, as_data
 from sentiment140_bert.results import DatasetScores
 from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.data.leakage import Audit
     from sentiment140_bert.evaluation.predictions import Predictions
-    from sentiment140_bert.inference.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +105,8 @@ def evaluate_model(
         name: Name of the model in messages.
         backend: See :func:`~sentiment140_bert.inference.predict.open_classifier`.
     """
+    from sentiment140_bert import models
+
     revision = pin_revision(model, revision)
     classifier, name = open_classifier(model, revision, backend=backend), name or model
     assumed = map_labels(classifier.labels).assumed
@@ -113,7 +114,9 @@ def evaluate_model(
         log.warning("%s: %s", name, assumed)
     training = find_training_data(model, revision)
     baselines = make_baselines(training.prepared) if training.prepared else None
-    evaluation = Evaluation(_read_calibration(classifier, model), training.unknown, assumed)
+    config = classifier.config
+    calibration = models.read_calibration(config, model) if models.is_calibrated(config) else None
+    evaluation = Evaluation(calibration, training.unknown, assumed)
     for split, table in tables.items():
         predictions = evaluation.predictions[split] = predict_split(classifier, table, f"{split} by {name}")
         evaluation.baselines[split] = baselines or _make_majority_baseline(predictions)
@@ -135,14 +138,6 @@ def _make_majority_baseline(predictions: Predictions) -> Baselines:
     """Make the baseline of a model whose training tweets are not known: the majority label of the scored ones."""
     scored = predictions if predictions.has_three_labels else predictions.drop_neutral()
     return Baselines(np.bincount(scored.truth, minlength=2) / max(1, len(scored.truth)))
-
-
-def _read_calibration(classifier: Classifier, model: str) -> Calibration | None:
-    from sentiment140_bert import models
-
-    if not models.is_calibrated(classifier.config):
-        return None
-    return Calibration(**models.read_calibration(classifier.config, model))
 
 
 def _describe_leakage(name: str, split: str, counts: schemas.Leakage, n: int) -> str:

@@ -17,13 +17,13 @@ from typing_extensions import TypedDict
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import read_scores
 from sentiment140_bert.errors import MissingExtra, RunError
-from sentiment140_bert.evaluation.calibration import Calibration
 from sentiment140_bert.evaluation.predictions import Predictions, read_predictions
 from sentiment140_bert.evaluation.scores import abstain_below
 from sentiment140_bert.files import Place, expand_path, write_text
 from sentiment140_bert.inference.predict import load_classifier
 from sentiment140_bert.locks import lock_if_writable
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, NEUTRAL, POSITIVE, map_labels
+from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.run import RunDir, saved_recipe
 
 if TYPE_CHECKING:

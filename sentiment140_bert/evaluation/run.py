@@ -13,12 +13,13 @@ from sentiment140_bert.data import loading
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.evaluation import intervals
 from sentiment140_bert.evaluation.baseline import make_baselines
-from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, MIN_TWEETS, Calibration, fit_calibration
+from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, MIN_TWEETS, fit_calibration
 from sentiment140_bert.evaluation.predictions import Predictions, predict_split, write_predictions
 from sentiment140_bert.evaluation.scores import score_split
 from sentiment140_bert.files import Place, expand_path, hash_file, write_json
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 
@@ -84,7 +85,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     metrics = scores.metrics
     write_predictions(run, scores.predictions)
     if not scores_only:
-        models.write_calibration(run.model, scores.calibration.to_dict() if scores.calibration else None)
+        models.write_calibration(run.model, scores.calibration)
         _write_training_rows(run, prepared)
         redraw_figures(run, metrics)
         write_model_folder(run, metrics)

@@ -9,7 +9,6 @@ import numpy as np
 
 from sentiment140_bert.evaluation import intervals, slices
 from sentiment140_bert.evaluation.calibration import (
-    Calibration,
     apply_temperature,
     compute_confidence,
     compute_log_losses,
@@ -18,6 +17,7 @@ from sentiment140_bert.evaluation.calibration import (
 )
 from sentiment140_bert.evaluation.predictions import Floats, Labels, Predictions
 from sentiment140_bert.models.labels import CLASSES_IN_ORDER, LABEL_NAMES, NEUTRAL
+from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.schemas.metrics import AbstentionScores, MeasuredScore, SplitScores, ThreeWay
 
 if TYPE_CHECKING:

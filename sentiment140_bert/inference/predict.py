@@ -133,8 +133,8 @@ def _calibrate(classifier: Classifier, model: str, calibrated: bool, abstains: b
         from sentiment140_bert import models
 
         calibration = models.read_calibration(classifier.config, model)
-        classifier.temperature = calibration["temperature"]
-        classifier.neutral_below = calibration["neutral_below"] if abstains else 0.0
+        classifier.temperature = calibration.temperature
+        classifier.neutral_below = calibration.neutral_below if abstains else 0.0
 
 
 def _open_export(model: str, revision: str | None, backend: str | None) -> Classifier:

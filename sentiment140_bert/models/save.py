@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,25 @@ def _list_links_and_weights(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if ".safetensors" in name or Path(folder, name).is_symlink()]
 
 
-def write_calibration(folder: Path, calibration: schemas.LearnedCalibration | None) -> None:
+@dataclass(frozen=True)
+class Calibration:
+    """Learned from the validation split, and published in the model's ``config.json``.
+
+    Args:
+        temperature: Divides the logits (Guo et al. 2017); above 1 the model was too sure of itself.
+        neutral_below: Calibrated confidence under which the model may abstain, and say ``neutral``.
+    """
+
+    temperature: float
+    neutral_below: float
+
+
+def write_calibration(folder: Path, calibration: Calibration | None) -> None:
     """Write a calibration, or none, into a model folder's ``config.json``, so that it is published with the model."""
     config = folder / "config.json"
     content = json.loads(config.read_text("utf-8"))
     content.pop(CALIBRATION, None)
-    write_json(config, content | ({CALIBRATION: calibration} if calibration else {}))
+    write_json(config, content | ({CALIBRATION: vars(calibration)} if calibration else {}))
 
 
 def is_calibrated(config: Mapping[str, Any]) -> bool:
@@ -46,7 +60,7 @@ def is_calibrated(config: Mapping[str, Any]) -> bool:
     return config.get(CALIBRATION) is not None
 
 
-def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCalibration:
+def read_calibration(config: Mapping[str, Any], name: str) -> Calibration:
     """Return the calibration that :func:`write_calibration` added to the config of model ``name``.
 
     Raises:
@@ -60,7 +74,7 @@ def read_calibration(config: Mapping[str, Any], name: str) -> schemas.LearnedCal
     calibration = check_schema(
         config[CALIBRATION], schemas.LearnedCalibration, f"The {CALIBRATION} in {name}'s config.json"
     )
-    return {"temperature": float(calibration["temperature"]), "neutral_below": float(calibration["neutral_below"])}
+    return Calibration(float(calibration["temperature"]), float(calibration["neutral_below"]))
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from sentiment140_bert import models
 from sentiment140_bert.cli import main
 from sentiment140_bert.data.texts import unescape_cell
+from sentiment140_bert.models.save import Calibration
 
 pytest_plugins = ("model_fixtures", "hub_fixtures")
 
@@ -165,13 +166,13 @@ def test_scores_are_calibrated_and_unsure_ones_neutral_on_request(
 
     for flag in ("--calibrated", "--abstain"):
         assert "was not calibrated" in s140("predict", folder, *TEXTS, flag, code=1).stderr
-    models.write_calibration(folder, {"temperature": -1, "neutral_below": 0.5})
+    models.write_calibration(folder, Calibration(-1, 0.5))
     assert "sentiment_calibration" in s140("predict", folder, *TEXTS, "--calibrated", code=1).stderr
     plain = predict()
     odds = [(score / (1 - score)) ** (1 / 2.5) for _, score in plain]
     scores = [value / (1 + value) for value in odds]
     threshold = statistics.median_high(scores) - 1e-4
-    models.write_calibration(folder, {"temperature": 2.5, "neutral_below": threshold})
+    models.write_calibration(folder, Calibration(2.5, threshold))
     assert predict() == plain
     for flags in (["--calibrated"], ["--abstain"], ["--calibrated", "--abstain"]):
         unsure = [score < threshold and "--abstain" in flags for score in scores]
