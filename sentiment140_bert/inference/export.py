@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -259,20 +259,17 @@ def write_int8(graph: Path, path: Path) -> None:
 @contextmanager
 def _silence_exporter() -> Iterator[None]:
     """Silence the exporter's warnings about its own future, advice that does not apply, and lists of operators."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
     root = logging.getLogger()
-    root.addFilter(_is_no_advice)
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.removeFilter(_is_no_advice)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with ExitStack() as stack:
+        for logger in map(logging.getLogger, ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")):
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
+        root.addFilter(_is_no_advice)
+        stack.callback(root.removeFilter, _is_no_advice)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(redirect_stderr(io.StringIO()))
+        yield
 
 
 def _is_no_advice(record: logging.LogRecord) -> bool:

@@ -47,8 +47,6 @@ def load_encoder(
     """
     from transformers import set_seed
 
-    from sentiment140_bert.models.fast import make_fast
-
     with (
         explain_errors(name_or_path),
         silence_transformers(),
@@ -62,9 +60,7 @@ def load_encoder(
         change = head.settle(model, loading)
     if change:
         log.info("model: %s: %s", name_or_path, change)
-    _set_name(model, name_or_path)
-    check_numbers(model, name_or_path)
-    return model if plain else make_fast(model)
+    return _finish(model, name_or_path, plain)
 
 
 def _read_config(model_files: StagedModel, **labels: Any) -> PreTrainedConfig:
@@ -89,9 +85,13 @@ def _open(folder: Path, config: PreTrainedConfig, **options: Any) -> tuple[PreTr
     return model, loading
 
 
-def _set_name(model: PreTrainedModel, name: str) -> None:
-    """Name a model by its origin instead of the temporary folder that it was read from."""
+def _finish(model: PreTrainedModel, name: str, plain: bool) -> PreTrainedModel:
+    """Name a model by its origin instead of the temporary folder that it was read from, check it, and make it fast."""
+    from sentiment140_bert.models.fast import make_fast
+
     model.name_or_path = model.config.name_or_path = name
+    check_numbers(model, name)
+    return model if plain else make_fast(model)
 
 
 def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -135,15 +135,12 @@ def build_untrained(
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from sentiment140_bert.models.fast import make_fast
-
     config = set_dropouts(load_config(name_or_path, revision), dropouts or {})
     with explain_errors(name_or_path):
         build_shape(config, UNKNOWN)
         set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
-    _set_name(model, name_or_path)
-    return model if plain else make_fast(model)
+    return _finish(model, name_or_path, plain)
 
 
 def load_model_and_tokenizer(
@@ -159,8 +156,6 @@ def load_model_and_tokenizer(
     Raises:
         ModelError: It cannot be loaded, or its checkpoint has no trained classification head.
     """
-    from sentiment140_bert.models.fast import make_fast
-
     with (
         explain_errors(name_or_path),
         silence_transformers(),
@@ -175,6 +170,4 @@ def load_model_and_tokenizer(
             f"{name_or_path} is not a fine-tuned classifier: it lacks {', '.join(sorted(loading['missing_keys']))}.",
             "Train one with `s140 train`, and name the run directory.",
         )
-    _set_name(model, name_or_path)
-    check_numbers(model, name_or_path)
-    return model if plain else make_fast(model), tokenizer
+    return _finish(model, name_or_path, plain), tokenizer
