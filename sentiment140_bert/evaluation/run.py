@@ -77,6 +77,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
         scores_only: Write scores and predictions, and leave the model folder as it is.
     """
     from sentiment140_bert import models
+    from sentiment140_bert.data import leakage
 
     run = RunDir(path)
     classifier = load_classifier(str(path))
@@ -86,7 +87,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     write_predictions(run, scores.predictions)
     if not scores_only:
         models.write_calibration(run.model, scores.calibration)
-        _write_training_rows(run, prepared)
+        leakage.write_hashes(run.training_rows, leakage.hash_texts(prepared.table("train")["text"]))
         redraw_figures(run, metrics)
         write_model_folder(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished
@@ -178,9 +179,3 @@ def load_scored_tables(prepared: Prepared) -> dict[str, pa.Table]:
         parts = [splits[name].replace_schema_metadata(None) for name in ("manual", "manual_neutral")]
         tables["manual"] = pa.concat_tables(parts)
     return tables
-
-
-def _write_training_rows(run: RunDir, prepared: Prepared) -> None:
-    from sentiment140_bert.data import leakage
-
-    leakage.write_hashes(run.training_rows, leakage.hash_texts(prepared.table("train")["text"]))
