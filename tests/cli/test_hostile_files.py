@@ -186,8 +186,9 @@ def test_a_line_without_an_end(prepare, classifier_folder: Path, tmp_path: Path)
 
 def test_invalid_encodings_and_delimiters(prepare, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(GOOD)
-    for encoding in ("undefined", "rot13", "base64", "klingon", "utf-8\udcff"):
+    for encoding in ("undefined", "rot13", "base64", "klingon"):
         assert "Unknown encoding" in prepare("t.csv", "--encoding", encoding, code=1).stderr
+    assert "must be valid Unicode" in prepare("t.csv", "--encoding", "utf-8\udcff", code=1).stderr
     for delimiter in ('"', "\n", "\r", "\0", "ab"):
         assert "The delimiter" in prepare("t.csv", "--delimiter", delimiter, code=1).stderr
     prepare("t.csv", "--encoding", "")
@@ -231,16 +232,6 @@ def table(rows: int = 120, **columns: object) -> pa.Table:
     return pa.table(usual | columns)
 
 
-def test_parquet_with_a_damaged_footer(prepare, tmp_path: Path) -> None:
-    pq.write_table(table(), tmp_path / "t.parquet")
-    content = bytearray((tmp_path / "t.parquet").read_bytes())
-    content[-40:-8] = b"\xff" * 32
-    (tmp_path / "t.parquet").write_bytes(content)
-    assert "is damaged" in prepare("t.parquet", code=1).stderr
-    (tmp_path / "t.parquet").write_bytes(content[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1")
-    assert "is damaged" in prepare("t.parquet", code=1).stderr
-
-
 def test_an_index_past_the_dictionary(tmp_path: Path) -> None:
     """Try a column that the fuzzer found: Arrow accepts it, although an index in it is wrong."""
     pq.write_table(table(20, text=list("abcde") * 4), tmp_path / "t.parquet", compression="none")
@@ -280,17 +271,6 @@ def test_columns_of_other_types(prepare, tmp_path: Path) -> None:
     for columns, message in TABLES.values():
         pq.write_table(table(**columns), tmp_path / "t.parquet")
         assert message in prepare("t.parquet", code=1).stderr
-
-
-def test_bytes_that_are_utf_8_are_texts(tmp_path: Path) -> None:
-    pq.write_table(table(text=pa.array([f"caf\xe9 {n}".encode() for n in range(120)])), tmp_path / "t.parquet")
-    assert rows_read("t.parquet").table["text"].to_pylist() == [f"caf\xe9 {n}" for n in range(120)]
-
-
-def test_two_columns_of_one_name(prepare, tmp_path: Path) -> None:
-    twice = pa.table([["a"] * 120, ["b"] * 120, [0, 1] * 60], names=["text", "text", "label"])
-    pq.write_table(twice, tmp_path / "t.parquet")
-    assert "two columns 'text'" in prepare("t.parquet", code=1).stderr
 
 
 def test_a_file_name_that_is_not_unicode(prepare, tmp_path: Path) -> None:

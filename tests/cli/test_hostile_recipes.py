@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentiment140_bert.recipe import Recipe, parse_recipe
-from sentiment140_bert.trust import plain_yaml
-
 LAUGHS = "a: &a0 [lol, lol]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20))
 
@@ -62,8 +59,3 @@ def test_a_recipe_that_is_not_text(s140) -> None:
 def test_values_of_flags(s140) -> None:
     for value in ("2001-99-99", "!!int x", "[" * 2000, "9" * 5000, "*a", "{a: 1, a: 2}"):
         assert "seed" in s140("train", "--set", f"seed={value}", code=1).stderr
-
-
-def test_a_description_comes_back() -> None:
-    for text in ("a\x85b", "a\u2028b", "'", "- x", "a: b", " #c", "\x1b[31m", "\U0001f600", "no", "0x1"):
-        assert parse_recipe(plain_yaml.load(Recipe(description=text).to_yaml())).description == text.strip()
