@@ -30,9 +30,10 @@ def export(
 ) -> None:
     """Export a model to ONNX, for predictions without torch.
 
-    MODEL is a run directory, a model folder or a Hub id. The folder has everything that is needed: model.onnx, with
-    --quantize int8 model_int8.onnx too, config.json, the tokenizer, and export.json with the sha256 of what it was
-    made from. It is compared with torch first, and written whole or not at all. An earlier export there is replaced.
+    MODEL is a run directory, a model folder or a Hub id. The folder has everything that is needed, where
+    transformers.js looks for it: onnx/model.onnx, with --quantize int8 onnx/model_quantized.onnx too, config.json, the
+    tokenizer, and export.json with the sha256 of what it was made from. It is compared with torch first, and written
+    whole or not at all. An earlier export there is replaced.
     """
     with stdout_kept_clean():
         import sentiment140_bert
@@ -42,7 +43,7 @@ def export(
         print_json(result)
         return
     check = result["check"]
-    for file, agreement in (("model.onnx", check["fp32"]), ("model_int8.onnx", check.get("int8"))):
+    for file, agreement in zip(result["files"], (check["fp32"], check.get("int8")), strict=False):
         if agreement:
             say(
                 f"{result['folder']}/{file}: {result['files'][file] / 1e6:,.1f} MB; {agreement['labels_agree']} of "

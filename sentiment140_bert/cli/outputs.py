@@ -48,12 +48,12 @@ def check_outputs(ctx: click.Context) -> None:
         output: Path = ctx.params[str(param.name)]
         target = output.expanduser().resolve()
         others = [value for name, value in ctx.params.items() if name != param.name]
-        if any(_is_path_of(name, target) for name in _list_names(others)):
-            raise S140Error(f"{output} is an input file and would be overwritten.", "Choose another file to write.")
         if target.exists() and any(_is_owned(folder) for folder in target.parents[:4]):
             raise S140Error(
                 f"{output} is part of a run, a model, an export or a study.", "Choose another file to write."
             )
+        if any(_holds(name, target) for name in _list_names(others)):
+            raise S140Error(f"{output} is an input and would be overwritten.", "Choose another file to write.")
         if target.exists() and not ctx.meta.get(REPLACES):
             raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
 
@@ -63,7 +63,7 @@ def _list_names(values: list[Any]) -> Iterator[str | Path]:
     for value in values:
         if isinstance(value, tuple):
             yield from _list_names(list(value))
-        elif isinstance(value, str | Path):
+        elif isinstance(value, str | Path) and value != "":
             yield value
             if _is_run(value):
                 data = saved_recipe(value).data
@@ -77,9 +77,11 @@ def _is_run(name: str | Path) -> bool:
         return False
 
 
-def _is_path_of(name: str | Path, target: Path) -> bool:
+def _holds(name: str | Path, target: Path) -> bool:
+    """Return True if a name is that of the file, or of a folder with it."""
     try:
-        return Path(name).expanduser().resolve() == target
+        path = Path(name).expanduser().resolve()
+        return path == target or (target.exists() and path.is_dir() and target.is_relative_to(path))
     except (OSError, ValueError, RuntimeError):
         return False
 

@@ -88,6 +88,17 @@ def exists(name: str) -> bool:
         return bool(session.catalog.tableExists(name))
 
 
+def is_read_by(frame: DataFrame, name: str) -> bool:
+    """Return True if a table is what a frame reads, by another spelling of its name or through a view."""
+    return bool({*frame.inputFiles()} & {*get_session().table(name).inputFiles()})
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return True if two names of existing tables are of the same."""
+    first, second = (get_session().catalog.getTable(name) for name in (one, other))
+    return (first.catalog, first.namespace, first.name) == (second.catalog, second.namespace, second.name)
+
+
 def _no_table(name: str) -> DataError:
     here = get_session().catalog.currentCatalog()
     return DataError(

@@ -25,6 +25,7 @@ from sentiment140_bert.inference.onnx_backend import (
     MANIFEST,
     TOKENIZER,
     TOKENIZER_SETTINGS,
+    find_graphs,
     hash_sources,
     is_export,
     load_export,
@@ -120,7 +121,7 @@ def _refuse_other_files(folder: Path) -> None:
         own = {MANIFEST, CONFIG, TOKENIZER, TOKENIZER_SETTINGS, *GRAPHS.values()}
         with suppress(ModelError):  # a damaged one is replaced, too
             own |= {*read_json_file(folder, MANIFEST)["files"]}
-        if others := {path.name for path in folder.iterdir()} - own:
+        if others := {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - own:
             raise ModelError(
                 f"{folder} holds more than an export: {', '.join(sorted(others)[:3])}.",
                 "Choose a new folder with --output, or move those files.",
@@ -137,19 +138,24 @@ def _write_export(model: str, folder: Path, quantize: str | None, revision: str 
         made_of = hash_sources(source)
         config = json.loads((source / CONFIG).read_text("utf-8"))
     with write_folder_whole(folder) as temporary:
+        (temporary / GRAPHS["fp32"]).parent.mkdir()
         log.info("writing the ONNX graph")
         write_graph(classifier.model, classifier.tokenization.names, temporary / GRAPHS["fp32"])
         if quantize:
             log.info("writing its %s", quantize)
             write_int8(temporary / GRAPHS["fp32"], temporary / GRAPHS[quantize])
-        graphs = sorted(file.name for file in temporary.iterdir())
+        graphs = [name for name in GRAPHS.values() if (temporary / name).is_file()]
         write_json(temporary / CONFIG, config | _describe_labels(classifier))
         models.save_tokenizer(classifier.tokenizer, temporary)
         manifest: dict[str, Any] = {
             "model": strip_folders(model),
             "revision": models.find_cached_commit(model, revision),
             "made_of": made_of,
-            "files": {file.name: hash_file(file) for file in sorted(temporary.iterdir())},
+            "files": {
+                file.relative_to(temporary).as_posix(): hash_file(file)
+                for file in sorted(temporary.rglob("*"))
+                if file.is_file()
+            },
             "max_length": classifier.max_length,
             "pads": classifier.pads,
             "packages": {name: version(name) for name in PACKAGES},
@@ -293,7 +299,7 @@ def _check_against_torch(classifier: TorchClassifier, folder: Path) -> Check:
             "texts": len(texts),
             "fp32": _compare_logits(load_export(folder, "fp32").logits(texts), expected),
         }
-        if (folder / GRAPHS["int8"]).is_file():
+        if "int8" in find_graphs(folder):
             check["int8"] = _compare_logits(load_export(folder, "int8").logits(texts), expected)
         largest = check["fp32"]["largest_difference"]
         if not largest <= TOLERANCE:

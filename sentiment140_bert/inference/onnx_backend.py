@@ -28,13 +28,23 @@ from sentiment140_bert.trust.model_files import UnusableFile, check_shape, is_ru
 MANIFEST, CONFIG, TOKENIZER = "export.json", "config.json", "tokenizer.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 EXPORT_AGAIN = "Export the model again with `s140 export`."
-# The names under which transformers.js and optimum look for them.
-GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
+# The names under which transformers.js looks for them (fp32, q8), and those of earlier versions.
+GRAPHS = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+EARLIER_GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 
 
 def is_export(folder: Path) -> bool:
     """Return True if an export is there."""
     return (folder / MANIFEST).is_file()
+
+
+def find_graphs(folder: Path) -> dict[str, Path]:
+    """Return the graphs of an export by their kind, in the order of :data:`GRAPHS`."""
+    return {
+        kind: files[0]
+        for kind, name in GRAPHS.items()
+        if (files := [file for file in (folder / name, folder / EARLIER_GRAPHS[kind]) if file.is_file()])
+    }
 
 
 def hash_sources(folder: Path) -> dict[str, str]:
@@ -171,7 +181,7 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
         ModelError: It has no such graph, or is damaged.
     """
     check_folder(folder)
-    graphs = [kind for kind, file in GRAPHS.items() if (folder / file).is_file()]
+    graphs = find_graphs(folder)
     chosen = precision or next(iter(graphs), "fp32")
     if chosen not in graphs:
         raise ModelError(
@@ -180,7 +190,7 @@ def load_export(folder: Path, precision: str | None = None) -> Classifier:
         )
     config = read_json_file(folder, CONFIG)
     manifest = read_json_file(folder, MANIFEST)
-    backend = OnnxBackend(folder / GRAPHS[chosen], read_export_labels(folder, config))
+    backend = OnnxBackend(graphs[chosen], read_export_labels(folder, config))
     tokenization = _load_tokenization(folder, manifest, TYPES in backend.names)
     return Classifier(backend, tokenization, config, pads=manifest.get("pads", True))
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 UNCLEAR = re.compile(r"[\\\s\x00-\x1f\x7f]")  # in an address
 LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
+LARGEST |= {".jsonl": 100_000_000}
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
 
 

@@ -19,7 +19,8 @@ from sentiment140_bert.files import hash_file
 pytest_plugins = "model_fixtures"
 
 SAMPLE = Path(models.__file__).parents[1] / "data" / "sample" / "tweets.csv"
-FILES = {"config.json", "export.json", "model.onnx", "model_int8.onnx", "tokenizer.json", "tokenizer_config.json"}
+GRAPH, QUANTIZED = "onnx/model.onnx", "onnx/model_quantized.onnx"
+FILES = {"config.json", "export.json", GRAPH, QUANTIZED, "tokenizer.json", "tokenizer_config.json"}
 # Runs commands one after the other, and prints the packages that are loaded before and after each.
 LOADED = """
 import json, sys
@@ -51,9 +52,13 @@ def tweets() -> list[str]:
     return list(read_texts(str(SAMPLE)))[::12]
 
 
+def list_names(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
 def test_the_folder_is_complete_and_names_no_folder_of_this_machine(exported: Path, tmp_path: Path) -> None:
     folder = exported / "onnx"
-    assert {file.name for file in folder.iterdir()} == FILES
+    assert list_names(folder) == FILES
     manifest = json.loads((folder / "export.json").read_text())
     assert manifest["made_of"]["model.safetensors"] == hash_file(exported / "model" / "model.safetensors")
     assert manifest["files"] == {name: hash_file(folder / name) for name in FILES - {"export.json"}}
@@ -92,7 +97,7 @@ def test_int8_is_nearly_the_same_and_has_a_scale_for_each_column(exported: Path,
     quantized = sentiment140_bert.open_classifier(str(exported), backend="onnx-int8").probabilities(tweets)
     assert (quantized.argmax(1) == expected.argmax(1)).mean() > 0.9
     assert not np.array_equal(quantized, expected)
-    graph = onnx.load(exported / "onnx" / "model_int8.onnx").graph
+    graph = onnx.load(exported / "onnx" / QUANTIZED).graph
     arrays = {tensor.name: to_array(tensor) for tensor in graph.initializer}
     matrices = {name: array for name, array in arrays.items() if array.dtype == np.int8 and array.ndim == 2}
     scales = {name: arrays.get(name.removesuffix("_quantized") + "_scale") for name in matrices}
@@ -107,7 +112,7 @@ def test_an_operator_has_the_threads_of_omp_num_threads(exported: Path, monkeypa
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert onnx_backend.count_threads() == threads, value
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    backend = onnx_backend.OnnxBackend(exported / "onnx" / "model.onnx", ["negative", "positive"])
+    backend = onnx_backend.OnnxBackend(exported / "onnx" / GRAPH, ["negative", "positive"])
     options = backend.session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
 
@@ -116,7 +121,7 @@ def test_an_exported_folder_answers_in_float32_if_it_can(exported: Path, tmp_pat
     folder = Path(shutil.copytree(exported / "onnx", tmp_path / "alone"))
     fp32, int8 = (sentiment140_bert.open_classifier(str(exported), backend=name) for name in ("onnx", "onnx-int8"))
     np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), fp32.logits(tweets))
-    (folder / "model.onnx").unlink()
+    (folder / GRAPH).unlink()
     np.testing.assert_array_equal(sentiment140_bert.open_classifier(str(folder)).logits(tweets), int8.logits(tweets))
 
 
@@ -211,10 +216,10 @@ def test_an_export_of_another_model_is_refused(changeable: Path, s140: Callable)
 def test_a_new_export_takes_the_place_of_the_old(changeable: Path, s140: Callable) -> None:
     (changeable / "onnx" / "export.json").write_text("{}")  # which is damaged
     result = json.loads(s140("export", changeable, "--json").stdout)
-    assert set(result["files"]) == {"model.onnx"}
+    assert set(result["files"]) == {GRAPH}
     assert result["folder"] == str(changeable / "onnx")
-    assert {file.name for file in (changeable / "onnx").iterdir()} == FILES - {"model_int8.onnx"}
-    assert "has no model_int8.onnx" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
+    assert list_names(changeable / "onnx") == FILES - {QUANTIZED}
+    assert f"has no {QUANTIZED}" in s140("predict", changeable, "good", "--backend", "onnx-int8", code=1).stderr
 
 
 def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_path: Path, s140: Callable) -> None:
@@ -274,14 +279,14 @@ def test_a_graph_that_computes_something_else_is_not_kept(
 
     from sentiment140_bert.inference import export
 
-    graph = onnx.load(changeable / "onnx" / "model.onnx")
+    graph = onnx.load(changeable / "onnx" / GRAPH)
     (bias,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
     monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
-    before = hash_file(changeable / "onnx" / "model.onnx")
+    before = hash_file(changeable / "onnx" / GRAPH)
     with pytest.raises(errors.ModelError, match="its results differ from torch's"):
         sentiment140_bert.export(str(changeable))
-    assert hash_file(changeable / "onnx" / "model.onnx") == before
+    assert hash_file(changeable / "onnx" / GRAPH) == before
     assert [*changeable.glob(".onnx-*")] == []
 
 

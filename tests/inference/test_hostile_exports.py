@@ -24,7 +24,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 MANIFEST, CONFIG, SETTINGS, TOKENIZER, GRAPH = (
-    *("export.json", "config.json", "tokenizer_config.json", "tokenizer.json", "model.onnx"),
+    *("export.json", "config.json", "tokenizer_config.json", "tokenizer.json", "onnx/model.onnx"),
 )
 HUGE = 10**12
 INT, FLOAT = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT

@@ -146,6 +146,14 @@ def test_no_file_is_replaced_unasked(archive: Path) -> None:
     assert Path("thesis.html").read_text() == "three years of work"
 
 
+def test_an_output_replaces_no_file_of_a_folder_that_is_read(archive: Path) -> None:
+    Path("saved").mkdir()
+    Path("saved/state.json").write_text("precious")
+    words = ["evaluate", "run", "--dataset", "saved", "--overwrite", "--output", "saved/state.json"]
+    assert "would be overwritten" in CliRunner().invoke(main, words).output
+    assert Path("saved/state.json").read_text() == "precious"
+
+
 def test_an_output_replaces_no_file_that_is_read(archive: Path) -> None:
     """Name as output each file that the command itself or the run was given."""
     recipe = Path("run/recipe.yaml")

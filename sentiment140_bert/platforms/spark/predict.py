@@ -151,13 +151,15 @@ def spark_predict(
     source, target = (name.removeprefix(tables.PREFIX) for name in (input_table, output_table))
     session = tables.get_session()
     frame = tables.open_table(source)
-    if source.lower() == target.lower():
-        raise DataError(f"{target} is the input table.", "Name another one with --output-table.")
-    if tables.exists(target) and not overwrite:
-        raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
+    if replaces := tables.exists(target):
+        with tables.explain_refusals(target):
+            if tables.is_same(source, target) or tables.is_read_by(frame, target):
+                raise DataError(f"{target} is the input table.", "Name another one with --output-table.")
+        if not overwrite:
+            raise DataError(f"Table {target} already exists.", "Name another one, or pass --overwrite.")
     scored = with_predictions(frame, model, text_column=text_column, revision=revision, prefix=prefix)
     with explain_errors(), tables.explain_refusals(target):
-        if tables.exists(target):
+        if replaces:
             scored = scored.localCheckpoint()  # computed before the old table is removed
         scored.write.mode("overwrite" if overwrite else "errorifexists").saveAsTable(target)
         counted = session.table(target).groupBy(f"{prefix}label").count().collect()

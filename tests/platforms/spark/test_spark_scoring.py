@@ -140,8 +140,10 @@ def test_nothing_is_replaced_unasked(spark, table, encoder: Path, target: str, s
     assert spark.table(target).count() == 6
     assert "4 rows" in s140(*arguments, second, "--output-table", target, "--overwrite").stdout
     assert spark.table(target).count() == 4
-    same = s140(*arguments, first, "--output-table", first.upper(), "--overwrite", code=1)
-    assert "is the input table" in same.stderr
+    spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW part AS SELECT id, text FROM {first} WHERE id < 3")
+    for source, output in ((first, first.upper()), (first, f"spark_catalog.{first}"), ("part", first)):
+        same = s140(*arguments, source, "--output-table", output, "--overwrite", code=1)
+        assert "is the input table" in same.stderr
     assert spark.table(first).count() == 6
 
 
