@@ -130,8 +130,11 @@ def reconcile(before: str, one: str, other: str) -> tuple[str, list[str]]:
         ValueError: A front matter is not a YAML mapping.
     """
     base, first, second = parse_card(before), parse_card(one), parse_card(other)
-    conflicts = ["text"] if base.texts not in (first.texts, second.texts) and first.texts != second.texts else []
-    newer = first if first.texts != base.texts else second
+    is_others = not second.sections  # then it lacks texts that nobody removed
+    texts = second.texts or (base.texts if is_others else {})
+    is_edited = (first.texts != base.texts, texts != base.texts)
+    conflicts = ["text"] if first.texts != texts and (all(is_edited) or (is_others and first.texts and texts)) else []
+    newer = first if is_edited[0] or (is_others and first.texts) else second
     seconds = second.metadata if second.sections else base.metadata | second.metadata
     metadata: dict[str, Any] = {}
     for key in dict.fromkeys([*newer.metadata, *first.metadata, *seconds]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 from sentiment140_bert.errors import HubError
@@ -60,6 +61,18 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
         return Path(file).read_text("utf-8")
 
     return hub.retry(f"reading {path} of {repo_id}", read)
+
+
+def list_others(repo_id: str, commit: str) -> list[str]:
+    """Return the files of a published dataset that `s140 push-to-hub` did not write; none under HF_HUB_OFFLINE."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return []
+    hub = Hub()
+    about = {"repo_type": "dataset", "revision": commit}
+    names = hub.retry(f"listing dataset {repo_id}", hub.api.list_repo_files, repo_id, **about)
+    return [name for name in names if not any(fnmatch(name, pattern) for pattern in (*PUBLISHED, ".gitattributes"))]
 
 
 def download_published_dataset(hub: Hub, repo_id: str, revision: str | None = None) -> tuple[Path, str] | None:

@@ -189,12 +189,16 @@ def read_model_index(index: Any) -> Iterator[Claim]:
 
 
 def list_unread_scores(index: Any) -> Iterator[str]:
-    """Yield the entries of a card's ``model-index`` that :func:`read_model_index` skips."""
+    """Yield the entries of a card's ``model-index`` that :func:`read_model_index` skips, and names that read like
+    claims."""
     for model in index if isinstance(index, list) else ():
         for result in _list_members(model, "results"):
             for entry in _list_members(result, "metrics"):
                 if not isinstance(entry, dict) or not [*_read_score("", entry.get("type"), entry.get("value"))]:
                     yield str(entry)[:MAX_LENGTH]
+                else:
+                    yield from find_claims(str(entry.get("name", "")))
+            yield from find_claims(str(result.get("dataset", "")) if isinstance(result, dict) else str(result))
 
 
 def _list_members(content: Any, key: str) -> list[Any]:
@@ -206,6 +210,11 @@ def read_text(text: str) -> Iterator[Claim]:
     """Yield the scores that a card's text states like "Accuracy: 0.861"."""
     for name, number, percent in WRITTEN.findall(text):
         yield from _read_score("card text", name, number + percent)
+
+
+def drop_read_numbers(text: str) -> str:
+    """Return a text without the numbers that :func:`read_text` reads; the names of their metrics stay."""
+    return WRITTEN.sub(lambda score: score[0][: score.start(2) - score.start()], text)
 
 
 def _read_score(where: str, name: Any, written: Any, *about: str | None) -> Iterator[Claim]:

@@ -17,7 +17,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards import facts as card_facts
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
-from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results
+from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results, format_front_matter
 from sentiment140_bert.cards.model import name_model, render_model_card
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
@@ -220,7 +220,10 @@ def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:
 def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) -> Iterator[Check]:
     """Compare a published dataset's data.json and card with those of the measured facts."""
     from sentiment140_bert.data import published_dataset
+    from sentiment140_bert.hub import fetch
 
+    for name in fetch.list_others(repo_id, folder.name):
+        yield Check(f"the dataset's files: {name}", name, None, WARNING, "it may change what is loaded")
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
     own: dict[str, Any] = {**measured}
     for name in (*origin.ORIGIN, "settings", "seed", "fingerprint"):
@@ -322,7 +325,11 @@ def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> 
                 yield leave_unchecked(claim.where, claim.value, why)
     for entry in claims.list_unread_scores(index):
         yield Check(f"model-index: {entry}", entry, None, WARNING, "nobody measured it")
-    yield from pages.warn("card", claims.WRITTEN.sub("", body))
+    yield from pages.warn("card", claims.drop_read_numbers(body))
+    others = {key: value for key, value in card.metadata.items() if key != "model-index"}
+    yield from pages.warn("card, front matter", format_front_matter(others))
+    for results in sorted(page.folder.glob(".eval_results/*")):
+        yield leave_unchecked(str(results.relative_to(page.folder)), None, "nothing here can measure these results")
 
 
 def _find_own_data(claim: claims.Claim) -> DataConfig | None:

@@ -10,7 +10,8 @@ from typing import Any
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 
 CHECKPOINT_FLAG = "--checkpoint-repo-id"
-FILE_ENDINGS = (".csv", ".gz", ".zip", ".tsv", ".parquet", ".jsonl", ".yaml", ".yml")
+FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml")
+FILE_ENDINGS += (".gz", ".bz2", ".xz", ".zip")
 
 
 def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool | None = None) -> Recipe:

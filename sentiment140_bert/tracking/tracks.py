@@ -55,7 +55,10 @@ def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> Tra
     """
     from sentiment140_bert.tracking.tracked_run import TrackedRun
 
-    return TrackedRun(run, run.choose_title(recipe), make_public(recipe), run.read_data()["fingerprint"], live, _stage)
+    data = run.read_data()
+    base_model = run.read_environment()["base_model"]["name"]
+    public = make_public(recipe, base_model, data["sources"]["training"]["on_hub"])
+    return TrackedRun(run, run.choose_title(recipe), public, data["fingerprint"], live, _stage)
 
 
 @contextmanager

@@ -77,12 +77,21 @@ class VolumeCopy:
         self.is_started = False
 
     def fetch(self) -> None:
-        """Copy an unfinished run from the volume, without links: what they lead to would be copied back to it."""
-        shutil.copytree(
-            self.target.path,
-            self.local.path,
-            ignore=lambda folder, names: [name for name in names if Path(folder, name).is_symlink()],
-        )
+        """Copy what resumes an unfinished run from the volume, and nothing else, which would be copied back to it.
+
+        Links stay there, too, for what they lead to would be copied back.
+        """
+        run = self.target
+        files = (run.recipe, run.data, run.environment, run.history, run.tracking, run.published)
+        folders = list_checkpoints(run.checkpoints)
+
+        def leave_out(folder: str, names: list[str]) -> list[str]:
+            paths = {name: Path(folder, name) for name in names}
+            keeps = {*files, *folders, run.checkpoints, run.tensorboard, run.path / "wandb"}
+            is_top = Path(folder) in (run.path, run.checkpoints)
+            return [name for name, path in paths.items() if path.is_symlink() or (is_top and path not in keeps)]
+
+        shutil.copytree(run.path, self.local.path, ignore=leave_out)
         self.is_started = True
 
     def update(self) -> None:

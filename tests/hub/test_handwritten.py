@@ -171,6 +171,21 @@ def test_front_matter_survives_the_first_push(hub: HubServer, push, run_copy: Pa
         assert text in pushed
 
 
+@pytest.mark.parametrize("text", ["---\nlicense: mit\n---\n", "---\nlicense: mit\n---\n# By another tool\n"])
+def test_a_note_survives_a_card_of_another_tool(hub: HubServer, push, run_copy: Path, text: str) -> None:
+    """The repository was made again under its name, or another tool wrote there."""
+    edit_here(run_copy, USE, NOTED)
+    push(to=JUST_MODEL)
+    hub.write(MODEL, "README.md", text.encode())
+    if "another" in text:
+        assert "edited both" in push(to=JUST_MODEL, code=1).stderr
+        assert NOTE in local_card(run_copy)
+    else:
+        push(to=JUST_MODEL)
+        for pushed in (card(hub), local_card(run_copy)):
+            assert (NOTE in pushed, front_matter(pushed)["license"]) == (True, "mit")
+
+
 def test_text_that_was_moved_stays_where_it_is(hub: HubServer, push, run_copy: Path) -> None:
     edit_here(run_copy, USE, NOTED)
     push()

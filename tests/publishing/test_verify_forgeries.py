@@ -246,3 +246,10 @@ def test_tokens_of_another_tokenizer_are_listed_as_claimed(published: Published,
 
     published.move_pin(published.change("data.json", name_another, DATA, "dataset"))
     assert "the dataset's tokens" in verify(MODEL).named("claimed")
+
+
+def test_another_file_of_the_dataset_is_a_warning(published: Published, verify: Verify) -> None:
+    """``datasets`` reads settings out of it, which name other tweets."""
+    published.hub.write(DATA, ".huggingface.yaml", b"configs: []\n", "dataset")
+    published.move_pin(published.hub.head(DATA, "dataset"))
+    assert ".huggingface.yaml" in verify(MODEL).named("warning")

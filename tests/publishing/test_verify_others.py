@@ -108,12 +108,22 @@ def test_right_claims(verify_card, measured) -> None:
         "| split | accuracy | F1 |\n|---|---|---|\n| test | 0.999 | 0.998 |",
         "**Accuracy** is **0.999**",
         "<b>Accuracy:</b> 0.999",
+        "| Accuracy | {accuracy:.4f} | 0.999 |",
+        "Accuracy: {accuracy:.4f} on validation, and 0.999 on the test set",
     ],
 )
 def test_a_claim_that_is_not_measured_is_a_warning(verify_card, measured, text: str) -> None:
-    card = index(result(accuracy=measured["test"]["accuracy"])) + f"# My model\n\n{text}\n"
-    assert verify_card(card).result["warnings"] > 0
-    assert verify_card(card, "--strict").code == 1
+    right = index(result(accuracy=measured["test"]["accuracy"]))
+    in_front = right.replace("model-index:", "tags: [accuracy-99.9%]\nmodel-index:", 1)
+    for card in (f"{right}# My model\n\n{text.format(**measured['test'])}\n", in_front):
+        assert verify_card(card).result["warnings"] > 0
+        assert verify_card(card, "--strict").code == 1
+
+
+def test_results_of_another_author_are_unchecked(hub_model: HubServer, verify_card, measured) -> None:
+    hub_model.write(MODEL, ".eval_results/x.yaml", b"- dataset: {id: somebody/tweets}\n  value: 0.999\n")
+    verdict = verify_card(index(result(accuracy=measured["test"]["accuracy"])))
+    assert (verdict.code, ".eval_results/x.yaml" in verdict.named("unchecked")) == (2, True)
 
 
 def test_a_wrong_accuracy(verify_card, measured) -> None:

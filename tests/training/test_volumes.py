@@ -91,7 +91,15 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
         shutil.rmtree(folder)
     shutil.copytree(checkpoints / "checkpoint-18", checkpoints / "checkpoint-18-backup")
     (checkpoints / "checkpoint-notes.txt").write_text("the best so far")
-    report = json.loads(s140("train", "--output-dir", volume / "run", "--resume", "--json").stdout)
+    (volume / "run" / "notes.txt").write_text("first")
+    with Command("train", "--output-dir", volume / "run", "--resume", "--json", pause_at="step 24/") as command:
+        command.wait_until_paused()
+        (volume / "run" / "notes.txt").write_text("second")
+        command.resume()
+        stdout, stderr = command.communicate()
+        assert command.returncode == 0, stderr
+    assert (volume / "run" / "notes.txt").read_text() == "second"
+    report = json.loads(stdout)
     assert report["training"]["steps"] == 30
     assert newest_complete(checkpoints).name == "checkpoint-30"
     s140("train", "--output-dir", volume / "run", *words, "--no-keep-checkpoints")
@@ -141,10 +149,11 @@ def test_no_link_is_followed_from_or_to_a_volume(tmp_path: Path) -> None:
     local, target = RunDir(tmp_path / "local"), RunDir(tmp_path / "target")
     (target.path / "wandb").mkdir(parents=True)
     (target.path / "wandb" / "x.log").symlink_to(tmp_path / "id_rsa")
-    (target.path / "note.txt").write_text("of the run")
+    (target.path / "history.jsonl").write_text("")
+    (target.path / "note.txt").write_text("of a person, which would be copied back")
     copy = volumes.VolumeCopy(local, target)
     copy.fetch()
-    assert [path.name for path in sorted(local.path.rglob("*"))] == ["note.txt", "wandb"]
+    assert [path.name for path in sorted(local.path.rglob("*"))] == ["history.jsonl", "wandb"]
     (local.path / "y.log").symlink_to(tmp_path / "id_rsa")
     copy.update()
     assert not (target.path / "y.log").exists()

@@ -347,6 +347,7 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
         assert getattr(make_public(Recipe().with_values({name: "anna/secret.txt"})).data, name) == "secret.txt"
         if name != "drop_suspects":  # told apart
             assert not origin.is_public(recipe.data)
+    assert make_public(Recipe().with_values({"dataset": "anna/letters.bz2"})).data.dataset == "letters.bz2"
     for name, is_on_hub, public in (("anna/tweets", False, "tweets"), ("anna/tweets", True, "anna/tweets")):
         recipe = Recipe().with_values({"dataset": name})  # there may be such a folder no more
         assert make_public(recipe, is_on_hub=is_on_hub).data.dataset == public
