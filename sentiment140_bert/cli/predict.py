@@ -123,8 +123,7 @@ def predict(
         has_ids = any(row.id is not None for row in first if isinstance(row, Row))
         result = print_rows(answers, as_json, None if text else "id" if has_ids else "row")
     if as_json:
-        counts = {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()}
-        print_json(result | counts)
+        print_json(result | {"empty": classifier.empty, "truncated": classifier.truncated, "errors": errors.total()})
     print_remarks(classifier, errors)
 
 
