@@ -16,10 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment140_bert.training import callbacks, probe
+from sentiment140_bert.training.batching import LengthGroupedBatches, Share
 from sentiment140_bert.training.callbacks import (
+    EpochOrder,
     EvaluationReporter,
     LogNotifier,
     Progress,
+    StepRandomness,
     StopOnSignal,
 )
 
@@ -145,6 +148,24 @@ def test_a_signal_ends_the_step_and_a_second_interrupt_ends_at_once(first: signa
             os.kill(os.getpid(), signal.SIGINT)
         assert stop.received == first
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_an_epoch_begins_with_its_own_order() -> None:
+    """Check it even if it is resumed anywhere in the middle."""
+    batches = LengthGroupedBatches([3, 1, 2], Share(2), 0)
+    for epoch in (None, *(tenth / 10 for tenth in range(35))):
+        EpochOrder(batches).on_epoch_begin(None, state(epoch=epoch), None)
+        assert batches.epoch == math.floor(epoch or 0)
+
+
+def test_random_numbers_go_back_to_where_the_step_began() -> None:
+    torch.manual_seed(3)
+    randomness = StepRandomness()
+    for step in range(2):
+        randomness.on_step_begin(None, state(step), None)
+        drawn = torch.rand(3)
+    randomness.restore()
+    assert torch.equal(torch.rand(3), drawn)
 
 
 def test_a_probe_times_each_step_and_ends_after_enough(clock: Clock) -> None:

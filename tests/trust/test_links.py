@@ -24,7 +24,7 @@ from sentiment140_bert.errors import StoreError, TrustError
 from sentiment140_bert.experiments.tune.results import StudyDir
 from sentiment140_bert.experiments.tune.store import SUPER_JOURNAL, Store, make_file_url
 from sentiment140_bert.files import TEMPORARY, hash_file, remove_leftovers, remove_path, write_folder_whole, write_json
-from sentiment140_bert.locks import LOCK
+from sentiment140_bert.locks import LOCK, lock_folder
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import checkpoints, volumes
 from sentiment140_bert.training.callbacks import Progress
@@ -186,6 +186,14 @@ def test_nothing_is_removed_emptied_or_replaced_through_a_link(
         if not gone and not (as_folder and name in ("all checkpoints", "older checkpoints", "leftovers")):
             wrong[name] = {"still there": str(place)}
     assert wrong == {}
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(elsewhere / "note.txt")
+    with pytest.raises(TrustError, match="points outside"), lock_folder(tmp_path / "run", "a test"):
+        pass
+    assert (elsewhere / "note.txt").read_text() == "my own words"
 
 
 def test_a_manifest_names_files_of_its_checkpoint_alone(tmp_path: Path, elsewhere: Path) -> None:
