@@ -60,6 +60,17 @@ def test_the_matrices_are_the_tokenizers(classifier_folder: Path, padding: str, 
     assert tokens.truncated == 1
 
 
+def test_texts_are_truncated_at_the_length_of_the_model(classifier_folder: Path) -> None:
+    model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
+    tokenizer.model_max_length = 8
+    texts = ["word " * count for count in range(12)]
+    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    tokens = make_tokenization(model, tokenizer)(texts)
+    assert 8 in lengths
+    assert tokens.lengths.tolist() == [min(length, 8) for length in lengths]
+    assert tokens.truncated == sum(length > 8 for length in lengths)
+
+
 def test_types_that_differ_are_passed_on(classifier_folder: Path) -> None:
     model, tokenizer = models.load_model_and_tokenizer(str(classifier_folder))
     content = tokenizer.backend_tokenizer.to_str().replace('"type_id":0', '"type_id":1')
