@@ -24,6 +24,7 @@ ROUTES = {
     "tree": ("GET", f"{API}/tree{REVISION}(?:/(?P<path>.+))?"),
     "paths_info": ("POST", f"{API}/paths-info{REVISION}"),
     "refs": ("GET", f"{API}/refs"),
+    "commits": ("GET", f"{API}/commits{REVISION}"),
     "create_branch": ("POST", f"{API}/branch{REVISION}"),
     "create_tag": ("POST", f"{API}/tag{REVISION}"),
     "preupload": ("POST", f"{API}/preupload{REVISION}"),
@@ -153,6 +154,19 @@ class Call:
             _, group, name = ref.split("/", 2)
             refs[groups[group]].append({"name": ref if group == "pr" else name, "ref": ref, "targetCommit": oid})
         return refs
+
+    def commits(self) -> Any:
+        repo = self.find()
+        return [
+            {
+                "id": commit.oid,
+                "title": commit.title,
+                "message": "",
+                "date": now(),
+                "authors": [{"user": commit.author}],
+            }
+            for commit in repo.history(repo.at(self.revision).oid)
+        ]
 
     def create_branch(self) -> Any:
         repo = self.find(write=True)

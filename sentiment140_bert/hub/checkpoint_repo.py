@@ -19,6 +19,8 @@ from sentiment140_bert.hub.client import Hub
 
 log = logging.getLogger(__name__)
 GITATTRIBUTES = ".gitattributes"  # the Hub's own
+RECIPE = "recipe.yaml"
+OWN_COMMITS = ("initial commit", "s140 train: ")  # the Hub's own, and ours
 LARGEST_INDEX = 1 << 20  # bytes
 BINARY = (".safetensors", ".pt", ".pth")  # the other files are text, and searched for secrets
 ELSEWHERE = "Name another one: --checkpoint-repo-id user/checkpoints"
@@ -135,6 +137,8 @@ class CheckpointRepo:
         info = self._look()
         if info.sha != self.head:
             other = self._stored_at(info)
+            if other and other.files.get(RECIPE) != sums[RECIPE]:
+                raise HubError(f"another run keeps its checkpoints in {self.repo_id}", ELSEWHERE)
             if other and other.step > step_of(newest):
                 raise HubError(f"another machine keeps its checkpoints in {self.repo_id}, and is at step {other.step}")
         there = {file.rfilename: file for file in info.siblings or []}
@@ -159,8 +163,9 @@ class CheckpointRepo:
         return bool({file.lfs.sha256 for file in there.values() if file.lfs} - {sum["sha256"] for sum in sums.values()})
 
     def _free_storage(self) -> None:
-        """Delete earlier commits of main, and the large files that only they name and that count as storage."""
+        """Delete the commits of earlier checkpoints, and their large files, which count as storage for ever."""
         try:
+            self.hub.retry(f"looking into {self.repo_id}", self._refuse_other_commits)
             only = {"commit_message": "s140 train: the newest checkpoint"}
             self.hub.retry(f"squashing {self.repo_id}", self.hub.api.super_squash_history, self.repo_id, **only)
             self.head = self._info().sha
@@ -170,19 +175,19 @@ class CheckpointRepo:
                 log.warning("hub: older checkpoints still count as storage: %s", error.message)
             self.has_warned_of_storage = True
 
-    def _delete_unused_files(self) -> None:
-        """Delete large files that no branch, tag or pull request names.
-
-        New files that no commit of this process named stay: another machine may be about to commit them.
-        """
+    def _refuse_other_commits(self) -> None:
+        """Raise HubError if a branch, a tag, a pull request or an earlier commit may name files that are not ours."""
         refs = self.hub.api.list_repo_refs(self.repo_id, include_pull_requests=True)
-        groups = (refs.branches, refs.tags, refs.converts, refs.pull_requests or [])
-        used = {
-            file.lfs.sha256
-            for commit in {ref.target_commit for group in groups for ref in group}
-            for file in self.hub.api.repo_info(self.repo_id, revision=commit, files_metadata=True).siblings or []
-            if file.lfs
-        }
+        others = [ref.name for ref in (*refs.branches, *refs.tags, *refs.converts, *(refs.pull_requests or []))]
+        others.remove("main")
+        commits = self.hub.api.list_repo_commits(self.repo_id)
+        others += [commit.title for commit in commits if not commit.title.startswith(OWN_COMMITS)]
+        if others:
+            raise HubError(f"{self.repo_id} has other commits, which may name them: {others[0]!r}", ELSEWHERE)
+
+    def _delete_unused_files(self) -> None:
+        """Delete large files of earlier checkpoints, and old ones; new ones may be another machine's."""
+        used = {file.lfs.sha256 for file in self._info().siblings or [] if file.lfs}
         yesterday = datetime.now(UTC) - timedelta(days=1)
         files = [file for file in self.hub.api.list_lfs_files(self.repo_id) if file.file_oid not in used]
         unused = [file for file in files if file.file_oid in self.large_files or file.pushed_at < yesterday]

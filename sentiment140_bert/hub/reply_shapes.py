@@ -131,6 +131,16 @@ class Committed(TypedDict):
     pullRequestUrl: NotRequired[str | None]
 
 
+class CommitInfo(TypedDict):
+    """A commit in a list."""
+
+    id: Commit
+    title: str
+    message: str
+    date: str
+    authors: list[dict[str, Any]]
+
+
 class Created(TypedDict):
     """A new repository."""
 
@@ -204,6 +214,7 @@ SHAPES: tuple[tuple[str, str, Any], ...] = (
     ("GET", f"{REPO}/tree/.+", list[Entry]),
     ("POST", f"{REPO}/paths-info/.+", list[Entry]),
     ("GET", f"{REPO}/refs", Refs),
+    ("GET", f"{REPO}/commits/.+", list[CommitInfo]),
     ("GET", f"{REPO}/discussions", Annotated[Page, AfterValidator(_is_needed)]),
     ("GET", f"{REPO}/lfs-files", list[StoredFile]),
     ("POST", f"{REPO}/preupload/.+", Uploads),

@@ -19,7 +19,7 @@ from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking import mlflow_models
-from sentiment140_bert.tracking.mlflow_places import absolute, check_artifacts
+from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, absolute, check_artifacts
 from sentiment140_bert.tracking.sync_state import foreign_run
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
@@ -41,9 +41,8 @@ class Mlflow(Tracker):
 
     name = "mlflow"
     # `sync` retries: MLflow's client would repeat a request whose answer was lost, which makes a second run.
-    environment: Mapping[str, str] = {
+    environment: Mapping[str, str] = NO_OTHER_HOST | {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",  # files would follow to any host
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }
     defaults: ClassVar[Mapping[str, str]] = {TIMEOUT: "20"}

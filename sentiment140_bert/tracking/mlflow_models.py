@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
-from sentiment140_bert.tracking.mlflow_places import check_artifacts
+from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, check_artifacts
 from sentiment140_bert.tracking.tracked_run import TrackedRun
 from sentiment140_bert.trust import check_folder
 
@@ -44,6 +44,7 @@ def fetch(name: str) -> Iterator[Path]:
         from mlflow.exceptions import MlflowException
     except ImportError:
         raise MissingExtra(f"A registered model ({name})", "mlflow") from None
+    os.environ.update(NO_OTHER_HOST)
     with tempfile.TemporaryDirectory(prefix="s140-") as place:
         try:
             logged = Path(download_artifacts(artifact_uri=_place_of(name), dst_path=str(Path(place) / "logged")))

@@ -14,6 +14,12 @@ SERVERS = {"http", "https", "mlflow-artifacts"}
 PORTS = {"http": 80, "https": 443}
 # Hosts that a bucket's address may name: a login of this machine goes there. The schemes that have none name a bucket
 # alone, in the service or file system that this machine is set up for.
+# Files go to the address that was checked: by no redirect, and in no parts whose addresses a server names later.
+NO_OTHER_HOST = {
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+}
 AZURE_FILES = (".dfs.core.windows.net", ".dfs.core.chinacloudapi.cn", ".dfs.core.usgovcloudapi.net")
 AZURE_BLOBS = tuple(host.replace(".dfs.", ".blob.") for host in AZURE_FILES)
 BUCKET_HOSTS: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hub_repositories import Blob, Commit
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps, training
 from sentiment140_bert.errors import HubError
@@ -172,19 +173,38 @@ def test_what_another_machine_is_sending_is_not_freed(hub: HubServer, stage) -> 
     assert {blob.sha256 for blob in hub.commits(REPO)[0].files.values() if blob.lfs} == left - {"f" * 64}
 
 
-@pytest.mark.parametrize("ref", ["refs/tags/good", "refs/heads/archive", "refs/pr/1"])
-def test_what_a_tag_or_another_branch_names_is_not_freed(hub: HubServer, stage, ref: str) -> None:
+@pytest.mark.parametrize("ref", ["refs/tags/good", "refs/heads/archive", "refs/pr/1", ""])
+def test_what_others_may_name_is_not_freed(hub: HubServer, stage, caplog: pytest.LogCaptureFixture, ref: str) -> None:
+    """A tag, another branch, a pull request, or an earlier commit by hand."""
     repo = opened()
-    repo.keep(stage(6))
     stored = hub.repos["model", REPO]
-    stored.refs[ref] = stored.at("main").oid
-    named = {blob.sha256 for blob in stored.at("main").files.values() if blob.lfs}
+    if not ref:
+        weights = Blob(b"my own weights", lfs=True)
+        stored.lfs[weights.sha256], named = weights.content, {weights.sha256}
+        stored.add("refs/heads/main", Commit("Keep", "tester", stored.at("main").oid, {"w.safetensors": weights}))
+        stored.add("refs/heads/main", Commit("Remove it", "tester", stored.at("main").oid, {}))
+        repo = opened()
+    repo.keep(stage(6))
+    if ref:
+        stored.refs[ref] = stored.at("main").oid
+        named = {blob.sha256 for blob in stored.at("main").files.values() if blob.lfs}
     for step in (12, 18):
         repo.keep(stage(step))
     assert named
     assert named <= stored.lfs.keys()
-    newest = {blob.sha256 for blob in stored.at("main").files.values() if blob.lfs}
-    assert stored.lfs.keys() == named | newest
+    assert caplog.text.count("has other commits, which may name them") == 1
+
+
+def test_another_run_does_not_replace_its_checkpoints(hub: HubServer, stage) -> None:
+    """Both began while the repository was empty."""
+    first, second = opened(), opened()
+    first.keep(stage(6))
+    other = stage(12)
+    (other / "recipe.yaml").write_text("training: {seed: 2}\n")
+    write_index(other, "checkpoint-12", {})
+    with pytest.raises(HubError, match="another run keeps its checkpoints"):
+        second.keep(other)
+    assert json.loads(hub.files(REPO)["checkpoints.json"])["newest"] == "checkpoint-6"
 
 
 @pytest.mark.parametrize(
