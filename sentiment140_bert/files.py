@@ -24,7 +24,7 @@ from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
 FORMER = ".former"  # how the name of a folder ends that is just being replaced
-HOUR = 3600  # seconds
+DAY = 86_400  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -272,7 +272,7 @@ def _read_umask() -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: temporary files without a change for an hour.
+    """Remove what a killed process was writing: temporary files without a change for a day.
 
     A folder that it was just replacing is brought back.
     """
@@ -283,7 +283,7 @@ def remove_leftovers(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # its writer has just finished
             inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
             newest = max(file.lstat().st_mtime for file in (path, *inner))
-            if time.time() - newest < HOUR:
+            if time.time() - newest < DAY:
                 continue
             remove_path(path)
 

@@ -18,7 +18,7 @@ import pytest
 
 from command_line import Command
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import TEMPORARY, write_text
+from sentiment140_bert.files import DAY, TEMPORARY, write_text
 from sentiment140_bert.locks import LOCK, lock_folder
 from tiny_run import flags
 
@@ -114,8 +114,8 @@ def test_a_folder_that_was_made_for_it_and_stays_empty_is_removed(tmp_path: Path
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    """Keep what was written within the last hour: its writer may be alive. A folder counts by its newest file."""
-    old, young = time.time() - 3600 - 600, time.time() - 3600 + 600
+    """Keep what was written within the last day: its writer may be alive. A folder counts by its newest file."""
+    old, young = time.time() - DAY - 600, time.time() - DAY + 600
     files = {"old.json": old, "young.json": young}
     folders = {"old": (old, old), "with a young file": (old, young), "young itself": (young, old)}
     (tmp_path / "model").mkdir()

@@ -18,6 +18,7 @@ from sentiment140_bert.cards.markup import format_score
 from sentiment140_bert.credentials import conceal_output
 from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.recipe import load_recipe
+from sentiment140_bert.results import make_table
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
 from sentiment140_bert.schemas import SCORES
 from sentiment140_bert.text import escape_hidden
@@ -223,16 +224,12 @@ def show_scores(run: Path) -> None:
     ipython = import_module("IPython.display")
     directory = RunDir(run)
     splits = directory.read_metrics()["splits"]
-    rows = [
-        ["", *splits],
-        ["---", *("---:" for _ in splits)],
-        ["tweets", *(f"{split['n']:,}" for split in splits.values())],
-    ]
+    rows = [["tweets", *(f"{split['n']:,}" for split in splits.values())]]
     rows += [
         [name.replace("_", " "), *(format_score(schemas.get_score(split, name)) for split in splits.values())]
         for name in SCORES
     ]
-    ipython.display(ipython.Markdown("\n".join(f"| {' | '.join(row)} |" for row in rows)))
+    ipython.display(ipython.HTML(make_table(["", *splits], rows)))
 
 
 def show_curves(run: Path) -> None:

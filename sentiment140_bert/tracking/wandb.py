@@ -187,6 +187,7 @@ class Wandb(Tracker):
             x_disable_stats=not self.tracked_run.live,
             disable_git=True,  # git would run commands from the configuration of a repository in the run's folder
             save_code=False,
+            x_disable_meta=True,  # the command line as it was typed, with folders and perhaps passwords
         )
         project = os.environ.get("WANDB_PROJECT") or self.tracked_run.project or PROJECT
         begin: dict[str, Any] = {

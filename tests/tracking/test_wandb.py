@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_everything_is_kept_in_one_run(trained) -> None:
     assert run.names == {"a run"}
     assert (sorted(run.tags), run.group) == (["first try", "tweets"], "trials")
     assert run.exits == [0]
+
+
+def test_it_holds_no_folder_of_this_machine(trained, encoder: Path) -> None:
+    """wandb itself would note the command line as it was typed, the program, the host and the user."""
+    (file,) = segments(trained[0])
+    content = file.read_bytes()
+    assert [path for path in (encoder, trained[0], Path(sys.prefix)) if str(path).encode() in content] == []
 
 
 def test_confusion_and_calibration_are_native_charts(trained) -> None:

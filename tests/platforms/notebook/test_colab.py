@@ -169,9 +169,9 @@ def test_the_pictures_are_shown_inline(executed: Executed) -> None:
 def test_the_scores_are_those_of_the_run(executed: Executed) -> None:
     splits = executed.run.read_metrics()["splits"]
     (shown,) = cell_with(executed.notebooks[0], "show_scores").outputs
-    row = re.search(r"^\| accuracy \|(.+)\|$", shown.data["text/markdown"], re.MULTILINE)
+    row = re.search("<td>accuracy</td>(.+?)</tr>", shown.data["text/html"])
     assert row is not None
-    values = [float(cell.split()[0]) for cell in row[1].split("|")]
+    values = [float(cell.split()[0]) for cell in re.findall("<td>(.+?)</td>", row[1])]
     assert values == [round(split["accuracy"]["value"], 4) for split in splits.values()]
 
 

@@ -11,6 +11,7 @@ from hub_server import HubServer
 from kept_trainings import REPO, kept_steps
 from on_hub import DATA, MODEL, published
 from sentiment140_bert.errors import ModelError, S140Error, TrustError
+from sentiment140_bert.files import write_json
 from sentiment140_bert.platforms import notebook
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.run import RunDir
@@ -60,6 +61,17 @@ def test_an_unfinished_run_is_trained_to_its_end(
         trained.metrics.unlink()
         for path in trained.path.glob("checkpoints/*/complete.json"):
             path.unlink()
+
+
+def test_names_of_splits_are_text(run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jupyter trusts what a cell displays."""
+    run, shown = RunDir(run_copy), []
+    metrics = run.read_metrics()
+    metrics["splits"]["<img src=x onerror=alert(1)>"] = metrics["splits"]["test"]
+    write_json(run.metrics, metrics)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    notebook.show_scores(run.path)
+    assert "<th>&lt;img src=x" in shown[0].data
 
 
 def test_a_folder_of_another_tool_is_left_alone(tmp_path: Path) -> None:
