@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
 from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, check_artifacts
 from sentiment140_bert.tracking.tracked_run import TrackedRun
-from sentiment140_bert.trust import check_folder
+from sentiment140_bert.trust import check_folder, plain_yaml
 
 PREFIX = "models:/"
 REQUIREMENTS = ("torch", "transformers", "tokenizers")
@@ -111,8 +109,9 @@ def _as_model_folder(logged: Path, folder: Path, name: str) -> Path:
 
 def _flavours(file: Path, name: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        with file.open(encoding="utf-8") as text:
+            content = plain_yaml.load(text.read(plain_yaml.LONGEST + 1), repeated=True)
+    except (OSError, ValueError) as error:
         raise ModelError(f"The MLmodel of {name} cannot be read: {first_line(error)}.", "Register it again.") from None
     flavours = content.get("flavors") if isinstance(content, dict) else None
     return flavours if isinstance(flavours, dict) else {}
