@@ -49,7 +49,7 @@ def train(
     data: loading.PreparedData | None = None,
     scores_only: bool = False,
 ) -> TrainResult:
-    """Fine-tune a model, keep the best weights, score them, and write the run directory.
+    """Fine-tune a model, keep the best weights, score them, write the run directory, and return what is in it.
 
     Args:
         recipe: Every setting of the run; or a packaged name, or a file.
@@ -61,9 +61,6 @@ def train(
         on_checkpoint: Called in the main process after each checkpoint, from a thread, one call at a time.
         data: The prepared tweets, if the caller has them.
         scores_only: Write no figures and no card.
-
-    Returns:
-        The run, its scores, and where it was published and tracked.
 
     Raises:
         Interrupted: A signal stopped training; a checkpoint was written.

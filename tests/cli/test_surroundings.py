@@ -144,7 +144,7 @@ def test_a_library_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch:
 
 
 def test_a_proxy_that_cannot_be_used_concerns_the_hub_alone(smallest_run: Path, tmp_path: Path) -> None:
-    """As GNOME writes it."""
+    """Set it in the way of GNOME."""
     environment = os.environ | {"ALL_PROXY": "socks://127.0.0.1:1080/", "HF_TOKEN": "hf_x", "HOME": str(tmp_path)}
     words = {("predict", smallest_run, "so good"): 0, ("push-to-hub", smallest_run, "--repo-id", "you/model"): 1}
     for command, code in words.items():

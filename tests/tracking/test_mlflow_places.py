@@ -91,7 +91,7 @@ def test_loggers_of_others_keep_their_levels(run_copy: Path, mlflow_server: Mlfl
 def test_a_store_is_found_from_another_folder(
     run_copy: Path, empty_store: Path, tmp_path: Path, monkeypatch, file: str
 ) -> None:
-    """Where MLflow looks for one by default, and of a relative address."""
+    """Look where MLflow looks for one by default, and of a relative address."""
     if file == "mlflow.db":
         place_default_store(empty_store)
     else:
