@@ -244,6 +244,7 @@ def multiplying() -> Any:
 
 
 def test_a_graph_that_grows_with_the_text_is_stopped_before_it_takes_memory(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
     graph(multiplying)(tmp_path)
     assert (tmp_path / GRAPH).stat().st_size < 1_000
     backend = OnnxBackend(tmp_path / GRAPH, ["negative", "positive"])  # the trial's two short texts are no load
@@ -273,6 +274,7 @@ def squaring() -> Any:
 
 
 def test_a_graph_that_takes_long_for_some_texts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnx").mkdir()
     graph(squaring)(tmp_path)
     backend = OnnxBackend(tmp_path / GRAPH, ["negative", "positive"])  # the trial's numbers are ones
     monkeypatch.setattr(onnx_backend, "SECONDS", 0.01)
