@@ -81,6 +81,7 @@ def make_curve(home: CurveDir) -> Curve:
     """Return the content of ``curve.json`` (docs/learning_curve.md lists its keys)."""
     plan = RunDir(home.path).read(home.plan, Plan)
     price, data = plan.get("price_per_hour"), plan["data"]
+    recipe = parse_recipe(plan["recipe"], str(home.plan))
     hashes = {name: data["splits"][name]["sha256"] for name in SPLITS if name in data["splits"]}
     sizes: list[CurveSize] = []
     finished = {}
@@ -95,7 +96,7 @@ def make_curve(home: CurveDir) -> Curve:
     return {
         "name": plan["name"],
         "group": plan["group"],
-        "recipe": make_public(parse_recipe(plan["recipe"], str(home.plan))).to_dict(),
+        "recipe": make_public(recipe, is_on_hub=data["sources"]["training"]["on_hub"]).to_dict(),
         "data": data,
         "seeds": plan["seeds"],
         "cut_short": plan["cut_short"],

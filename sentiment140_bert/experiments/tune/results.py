@@ -152,7 +152,7 @@ class Tuning:
             content: StudyResults = {
                 "name": study.name,
                 "store": study.store.file.name if study.store.file else study.store.place,
-                "recipe": make_public(self.recipe).to_dict(),
+                "recipe": make_public(self.recipe, is_on_hub=report["sources"]["training"]["on_hub"]).to_dict(),
                 "space": study.identity["space"],
                 "own_values": dict(self.own),
                 "metric": get_metric(self.recipe).removeprefix("eval_"),
