@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from sentiment140_bert import schemas
 from sentiment140_bert.data import clean, labels
 from sentiment140_bert.data.csv_reader import LONGEST_FIELD
-from sentiment140_bert.data.files import detect_encoding, open_text
+from sentiment140_bert.data.encodings import detect_encoding
+from sentiment140_bert.data.files import open_text
 from sentiment140_bert.data.sources import find_path, open_text_source
 from sentiment140_bert.data.split import describe_all
 from sentiment140_bert.data.texts import unescape_cell

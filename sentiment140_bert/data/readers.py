@@ -39,7 +39,7 @@ def read_source(
     Args:
         source: Result of :func:`sentiment140_bert.data.sources.locate`.
         data: The columns, delimiter and quoting of the source.
-        encoding: Encoding of a text file, from :func:`sentiment140_bert.data.files.detect_encoding`.
+        encoding: Encoding of a text file, from :func:`sentiment140_bert.data.encodings.detect_encoding`.
         labelled: A row needs a label.
 
     Raises:

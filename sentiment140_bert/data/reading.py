@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment140_bert.data import columns, files, labels, readers
+from sentiment140_bert.data import columns, encodings, files, labels, readers
 from sentiment140_bert.data.columns import BadRow, Columns, Row
 from sentiment140_bert.data.csv_reader import TAB, find_dialect
 from sentiment140_bert.data.sources import Source, locate
@@ -104,7 +104,7 @@ class _Collector:
         try:
             "".join(value for value in stored if value).encode()
         except UnicodeEncodeError:
-            reason = files.explain_undecodable(stored, self.encoding)
+            reason = encodings.explain_undecodable(stored, self.encoding)
             self.bad.append(BadRow(row.number, reason, ascii(row.text)[:200]))
             return False
         return True
@@ -129,7 +129,7 @@ def read_tweets(source: Source, data: DataConfig, labels_may_differ: bool = Fals
             apart, or more than ``max_bad_rows`` or a million of its rows are malformed; the message names the
             file and the first bad row.
     """
-    encoding = files.detect_encoding(source, data.encoding)
+    encoding = encodings.detect_encoding(source, data.encoding)
     sha256 = source.sha256
     collector = _Collector(source.name, encoding, hashes=sha256 is None)
     with progress_bar(f"read {escape_hidden(source.name)}", None, "tweets", leave=False) as bar:

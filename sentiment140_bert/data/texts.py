@@ -69,15 +69,15 @@ def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
     Raises:
         DataError: No such file or column, or the file is damaged.
     """
-    from sentiment140_bert.data import files, readers, sources
+    from sentiment140_bert.data import encodings, readers, sources
 
     if name == "-":
-        encoding: str | None = files.resolve_encoding(data.encoding or "utf-8")
+        encoding: str | None = encodings.resolve_encoding(data.encoding or "utf-8")
         rows: Iterator[Row | BadRow] = _read_stdin(encoding or "utf-8")
     else:
         is_table = sources.is_file_name(name)
         source = sources.open_source(name) if is_table else sources.open_text_source(name, as_lines=True)
-        encoding = files.detect_encoding(source, data.encoding)
+        encoding = encodings.detect_encoding(source, data.encoding)
         rows = readers.read_source(source, data, encoding, labelled=False)
         first = next(rows, None)
         if first is None:
@@ -87,7 +87,7 @@ def read_rows(name: str, data: DataConfig) -> Iterator[Row | BadRow]:
         if isinstance(row, BadRow) or is_unicode(row.text + (row.id or "")):
             yield row
         else:
-            reason = files.explain_undecodable((row.text, row.id), encoding)
+            reason = encodings.explain_undecodable((row.text, row.id), encoding)
             yield BadRow(row.number, reason, ascii(row.text)[1:-1][:200])
 
 

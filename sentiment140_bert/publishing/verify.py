@@ -287,11 +287,8 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
 
 def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
     """Check another author's model: the scores that its card states, on the tweets that it or ``data`` names."""
-
-    file = page.folder / "README.md"
     try:
-        text = file.read_text("utf-8")
-        card = merge.parse_card(text)
+        card = merge.parse_card((page.folder / "README.md").read_text("utf-8"))
     except FileNotFoundError:
         raise ModelError(
             f"{page.model_id} has no card, so it claims nothing.", "Score it: s140 evaluate MODEL --dataset …"

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from fuzzing.csv_reference import Expected, expected_csv, expected_json
 from fuzzing.mutation import mutated
 from sentiment140_bert.data.columns import find_columns
-from sentiment140_bert.data.files import detect_encoding
+from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.labels import is_label
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import Source, locate
