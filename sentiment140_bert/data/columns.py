@@ -240,7 +240,7 @@ def _parse_number(name: str, names: Sequence[str]) -> int | None:
     return int(name) or None if is_number else None
 
 
-def list_names(names: Sequence[str], most: int = 60) -> str:
+def list_names(names: Sequence[str], most: int = 40) -> str:
     """Return names of columns or files for a message, each whole, so that it can be given to a flag."""
     rest = f" and {len(names) - most:,} others" if len(names) > most else ""
     return ", ".join(quote(name, LONGEST_NAME) for name in names[:most]) + rest

@@ -16,7 +16,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from sentiment140_bert.data import files, texts
-from sentiment140_bert.data.columns import BadRow, Row, find_columns
+from sentiment140_bert.data.columns import BadRow, Row, find_columns, list_names
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
@@ -307,3 +307,7 @@ def test_a_text_that_a_table_repeats_is_held_once(tmp_path: Path) -> None:
         pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
         with pytest.raises(DataError, match="this is not a file of tweets"):
             read(tmp_path / "a.parquet")
+
+
+def test_many_odd_names_are_a_short_text() -> None:
+    assert len(list_names(["\x00" * 200] * 600)) < 5_000
