@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sentiment140_bert.data.labels import interpret_label_map, is_label, quote
@@ -28,6 +29,7 @@ TOPIC_NAMES = ("query", "topic", "flag")
 ID_NAMES = ("id", "tweet_id", "tweetid", "ids", "id_str")
 MOST_COLUMNS = 100_000
 LONGEST_NAME = 200  # characters of a name that a message shows whole
+LONGEST_LIST = 3_000  # characters of all of them
 NO_TOPIC = ("", "NO_QUERY")  # what the corpus writes for a tweet without a query
 CORPUS_NAMES = {"target", "flag", "user", "text"}  # names that others gave to four of its six columns
 CSV_HINT = (
@@ -240,7 +242,10 @@ def _parse_number(name: str, names: Sequence[str]) -> int | None:
     return int(name) or None if is_number else None
 
 
-def list_names(names: Sequence[str], most: int = 40) -> str:
+def list_names(names: Sequence[str], most: int = 60) -> str:
     """Return names of columns or files for a message, each whole, so that it can be given to a flag."""
-    rest = f" and {len(names) - most:,} others" if len(names) > most else ""
-    return ", ".join(quote(name, LONGEST_NAME) for name in names[:most]) + rest
+    quoted = [quote(name, LONGEST_NAME) for name in names[:most]]
+    ends = accumulate(len(name) for name in quoted)
+    shown = [name for name, end in zip(quoted, ends, strict=True) if end <= LONGEST_LIST]
+    rest = f" and {len(names) - len(shown):,} others" if len(names) > len(shown) else ""
+    return ", ".join(shown) + rest
