@@ -91,7 +91,10 @@ def _detect_by_line(lines: IO[bytes], name: str) -> str:
 
 def _is_corpus(line: bytes) -> bool:
     """Return True for the first row of Sentiment140, with or without the header that others added."""
-    fields = next(csv.reader([line.decode(LATIN)]), [])
+    try:
+        fields = next(csv.reader([line.decode(LATIN)]), [])
+    except csv.Error:  # a field that is longer than any of the corpus
+        return False
     names = {field.strip().lower() for field in fields}
     has_corpus_names = names >= columns.CORPUS_NAMES
     return len(fields) == 6 and (has_corpus_names or columns.find_layout_without_header(fields) is not None)

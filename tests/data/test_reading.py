@@ -17,6 +17,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 
 from sentiment140_bert.data import files, texts
 from sentiment140_bert.data.columns import BadRow, Row, find_columns, list_names
+from sentiment140_bert.data.encodings import detect_encoding
 from sentiment140_bert.data.reading import Reading, read_tweets
 from sentiment140_bert.data.sources import locate
 from sentiment140_bert.errors import DataError
@@ -307,6 +308,14 @@ def test_a_text_that_a_table_repeats_is_held_once(tmp_path: Path) -> None:
         pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
         with pytest.raises(DataError, match="this is not a file of tweets"):
             read(tmp_path / "a.parquet")
+
+
+def test_a_long_first_line_that_is_not_utf_8_is_read_as_latin_1(tmp_path: Path) -> None:
+    (tmp_path / "tweets.csv").write_bytes(b"text,label\n" + b"caf\xe9" * 100_000 + b",1\n")
+    (tmp_path / "long.csv").write_bytes(b"caf\xe9" * 100_000 + b",1\n")
+    for name in ("tweets.csv", "long.csv"):
+        source = locate(DataConfig(dataset=str(tmp_path / name)))[0]
+        assert detect_encoding(source, None) == "latin-1"
 
 
 def test_many_odd_names_are_a_short_text() -> None:
