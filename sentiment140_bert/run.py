@@ -27,6 +27,9 @@ RISK_COVERAGE, SLICES = "risk_coverage.png", "slices.png"
 FIGURES = (CALIBRATION, CONFUSION, LEARNING, RISK_COVERAGE, SLICES)
 STUDY_FIGURES = ("history.png", "importances.png", "parallel_coordinates.png")  # of the tracked run of a tuning
 EVAL_RESULTS = ".eval_results/sentiment140.yaml"
+# ONNX graphs, under the names by which transformers.js looks for them (fp32, q8).
+GRAPHS = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+GRAPHS_NOTE = "onnx/export.json"  # in a model folder with published ONNX graphs, next to them
 TRAINING_ROWS = "training_rows.safetensors"  # hashes of the texts that a model was trained on, next to its weights
 # What leaves this machine of a model folder: the model and the pages about it; pickles and notes stay here.
 MODEL_FILES: tuple[str, ...] = ("config.json", "model.safetensors", "model.safetensors.index.json", TRAINING_ROWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import GRAPHS_NOTE, RunDir
 from sentiment140_bert.schemas import check_schema
 
 # Hub ids of base models that have another name here.
@@ -20,13 +20,15 @@ HUB_IDS = {"bundled:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 @dataclass(frozen=True)
 class Facts:
-    """Contents of ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.json`` and ``tracking.json``."""
+    """Contents of ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.json`` and ``tracking.json``, and the
+    note about the published ONNX graphs."""
 
     recipe: dict[str, Any]
     data: schemas.Data
     environment: schemas.Environment
     metrics: schemas.Metrics
     tracking: schemas.Tracking
+    graphs: schemas.Graphs | None = None
 
     @property
     def base_model(self) -> str | None:
@@ -68,8 +70,21 @@ def read_facts(folder: Path) -> Facts:
         raise RunError(
             f"{run.recipe} is not a valid recipe in this version: {error.problems[0]}.", error.hint
         ) from None
-    tracking = run.read_tracking()
-    return check_facts(recipe, run.read_data(), run.read_environment(), run.read_metrics(), tracking)
+    metrics = run.read_metrics()
+    graphs = read_graphs(run.model if run.is_run() else folder, metrics.get("weights_sha256"))
+    facts = check_facts(recipe, run.read_data(), run.read_environment(), metrics, run.read_tracking())
+    return replace(facts, graphs=graphs)
+
+
+def read_graphs(model: Path, weights_sha256: str | None) -> schemas.Graphs | None:
+    """Return the note about the published ONNX graphs in a model folder; None without one for these weights.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    note = model / GRAPHS_NOTE
+    graphs = RunDir(model).read(note, schemas.Graphs) if note.exists() else None
+    return graphs if graphs and graphs["weights_sha256"] == weights_sha256 else None
 
 
 def collect_facts(

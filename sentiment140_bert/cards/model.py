@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing_extensions import TypedDict
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge, metadata
-from sentiment140_bert.cards.facts import Facts, collect_facts
+from sentiment140_bert.cards.facts import Facts, collect_facts, read_graphs
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
@@ -23,7 +24,7 @@ from sentiment140_bert.files import Place, expand_path, hash_file, write_json, w
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import CardConfig, Recipe
-from sentiment140_bert.run import EVAL_RESULTS, RUNS, RunDir, saved_recipe
+from sentiment140_bert.run import EVAL_RESULTS, GRAPHS, GRAPHS_NOTE, RUNS, RunDir, saved_recipe
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES, SPLIT_NAMES, find_strongest_baseline
 from sentiment140_bert.trust import plain_yaml
 
@@ -104,6 +105,7 @@ def render_model_card(facts: Facts, title: str, model_id: str, figures: list[str
         tracking_url=_find_tracking_url(facts),
         score_names=SCORES,
         labels=SCORE_LABELS,
+        graph_files=GRAPHS,
         figures=figures,
         baselines=BASELINES,
         **vars(facts),
@@ -158,7 +160,12 @@ def write_model_folder(run: RunDir, metrics: schemas.Scores, repo_id: str | None
 
 
 def collect_files(
-    run: RunDir, metrics: schemas.Scores, repo_id: str | None, card_before: str | None, data: schemas.Data | None = None
+    run: RunDir,
+    metrics: schemas.Scores,
+    repo_id: str | None,
+    card_before: str | None,
+    data: schemas.Data | None = None,
+    graphs: Path | None = None,
 ) -> Files:
     """Return everything that is published of a model: path in the repository to a file or its content.
 
@@ -168,6 +175,7 @@ def collect_files(
         repo_id: The model's id on the Hub.
         card_before: The card whose hand-written parts are kept.
         data: The future content of ``data.json``, if that is more than the present one.
+        graphs: The folder with ``onnx/``, if that is not the model's.
 
     Raises:
         RunError: A file is missing or damaged, or the card's front matter cannot be read.
@@ -175,7 +183,10 @@ def collect_files(
     from sentiment140_bert import tracking
 
     recipe, data, tracked = saved_recipe(run.path), data or run.read_data(), tracking.public_state(run)
-    facts = collect_facts(run, recipe, data, metrics, tracked)
+    graphs = graphs or run.model
+    facts = replace(
+        collect_facts(run, recipe, data, metrics, tracked), graphs=read_graphs(graphs, metrics["weights_sha256"])
+    )
     pictures = run.list_figures()
     title, model_id = name_model(run, recipe, repo_id)
     try:
@@ -185,6 +196,8 @@ def collect_files(
         raise RunError(f"The front matter of the card is not valid YAML: {error}.", f"Correct it: {run.card}") from None
     files: Files = {file.name: file for file in run.list_model_files()}
     files |= {f"figures/{picture.name}": picture for picture in pictures}
+    if facts.graphs:
+        files |= {name: graphs / name for name in (GRAPHS_NOTE, *(GRAPHS[kind] for kind in facts.graphs["graphs"]))}
     contents: dict[str, object] = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
     contents |= {"tracking.json": tracked} if tracked else {}
     files |= {name: to_json(content) for name, content in contents.items()}

@@ -27,6 +27,9 @@ OPTIONS: tuple[Decorator, ...] = (
         default=None,
         help="Visibility of both repositories.  [default: a new model is public, a new dataset is private]",
     ),
+    cloup.option(
+        "--onnx", is_flag=True, help="Publish the model as ONNX graphs, too; later pushes keep them up to date."
+    ),
 )
 
 

@@ -56,6 +56,7 @@ def train(
     repo_id: str | None,
     dataset_repo_id: str | None,
     private: bool | None,
+    onnx: bool,
     assignments: tuple[str, ...],
     as_json: bool,
     **flags: Any,
@@ -69,7 +70,7 @@ def train(
     folder = output_dir or Path(RUNS) / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
         raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
-    if not push and (repo_id or dataset_repo_id or private is not None):
+    if not push and (repo_id or dataset_repo_id or onnx or private is not None):
         raise RunError("A place to publish is named, but --push-to-hub is missing.", "Add --push-to-hub.")
     if resume and not recipe and (folder / "recipe.yaml").is_file():
         recipe = str(folder / "recipe.yaml")
@@ -77,7 +78,9 @@ def train(
     with stdout_kept_clean():
         import sentiment140_bert
 
-        destination = sentiment140_bert.Destination(repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private)
+        destination = sentiment140_bert.Destination(
+            repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private, onnx=onnx
+        )
         # `s140 spark train` puts its own there, which starts several processes.
         result = click.get_current_context().meta.get("train", sentiment140_bert.train)(
             chosen,

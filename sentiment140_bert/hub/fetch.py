@@ -63,15 +63,20 @@ def read_text(hub: Hub, kind: str, repo_id: str, path: str, revision: str | None
     return hub.retry(f"reading {path} of {repo_id}", read)
 
 
-def list_others(repo_id: str, commit: str) -> list[str]:
-    """Return the files of a published dataset that `s140 push-to-hub` did not write; none under HF_HUB_OFFLINE."""
+def list_files(kind: str, repo_id: str, commit: str) -> list[str]:
+    """Return the names of a repository's files; none under HF_HUB_OFFLINE."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return []
     hub = Hub()
-    about = {"repo_type": "dataset", "revision": commit}
-    names = hub.retry(f"listing dataset {repo_id}", hub.api.list_repo_files, repo_id, **about)
+    about = {"repo_type": kind, "revision": commit}
+    return list(hub.retry(f"listing {kind} {repo_id}", hub.api.list_repo_files, repo_id, **about))
+
+
+def list_others(repo_id: str, commit: str) -> list[str]:
+    """Return the files of a published dataset that `s140 push-to-hub` did not write; none under HF_HUB_OFFLINE."""
+    names = list_files("dataset", repo_id, commit)
     return [name for name in names if not any(fnmatch(name, pattern) for pattern in (*PUBLISHED, ".gitattributes"))]
 
 

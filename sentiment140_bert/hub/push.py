@@ -14,7 +14,7 @@ from sentiment140_bert.files import hash_file
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
 from sentiment140_bert.results import Pushed
-from sentiment140_bert.run import EVAL_RESULTS, FIGURES
+from sentiment140_bert.run import EVAL_RESULTS, FIGURES, GRAPHS, GRAPHS_NOTE
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.reply_shapes import User
@@ -197,7 +197,7 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
         now = _reuse_open_pr(hub, target) if target.create_pr else target
         info = hub.api.repo_info(**now.about, revision=now.revision)
         names = [file.rfilename for file in info.siblings or []]
-        stale = [name for name in names if name not in files and _is_removable(name, now.kind)]
+        stale = [name for name in names if name not in files and _is_removable(name, now.kind, names)]
         result = hub.api.create_commit(
             **now.about,
             operations=[*additions(files), *(CommitOperationDelete(name) for name in stale)],
@@ -260,6 +260,9 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
     return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
 
 
-def _is_removable(name: str, kind: str) -> bool:
+def _is_removable(name: str, kind: str, names: list[str]) -> bool:
+    """Return True for a file of an earlier push; graphs without their note are of another tool."""
     path = PurePosixPath(name)
+    if name in (GRAPHS_NOTE, *GRAPHS.values()):
+        return kind == "model" and GRAPHS_NOTE in names
     return any(path.match(pattern) and name.count("/") == pattern.count("/") for pattern in REMOVABLE[kind])

@@ -21,15 +21,13 @@ from sentiment140_bert.errors import MissingExtra, ModelError, first_line
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.inference.classifier import CPU_TOKENS, Classifier
 from sentiment140_bert.inference.tokens import IDS, MASK, TYPES, Numbers, Tokenization
-from sentiment140_bert.run import TRAINING_ROWS
+from sentiment140_bert.run import GRAPHS, TRAINING_ROWS
 from sentiment140_bert.trust import check_folder
 from sentiment140_bert.trust.model_files import UnusableFile, check_shape, is_rust_failure, read_labels, read_object
 
 MANIFEST, CONFIG, TOKENIZER = "export.json", "config.json", "tokenizer.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 EXPORT_AGAIN = "Export the model again with `s140 export`."
-# The names under which transformers.js looks for them (fp32, q8), and those of earlier versions.
-GRAPHS = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
 EARLIER_GRAPHS = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 
 

@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Destination:
     """The repositories of a run. A new dataset is private unless ``private`` is False, a new model public unless it is
-    True; without ``private`` what exists stays as it is."""
+    True; without ``private`` what exists stays as it is. With ``onnx`` the model is published as ONNX graphs, too, and
+    again by every later push."""
 
     repo_id: str | None = None
     dataset_repo_id: str | None = None
@@ -28,6 +29,7 @@ class Destination:
     create_pr: bool = False
     commit_message: str | None = None
     tag: str | None = None
+    onnx: bool = False
 
     def targets(self) -> dict[str, Target]:
         """Return the targets by kind, the dataset first: the model's card names its commit.
@@ -42,6 +44,8 @@ class Destination:
         for flag, name in (("--tag", self.tag), ("--revision", self.revision)):
             if name is not None and not push.REF.fullmatch(name):
                 raise HubError(f"{flag} {name!r} is not a valid git name.", "For example v1.0.")
+        if self.onnx and self.repo_id is None:
+            raise HubError("--onnx publishes graphs of a model, but no model is published.", "Name it with --repo-id.")
         if self.tag is not None and self.tag == self.revision:
             raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
         targets = {}
@@ -67,6 +71,7 @@ class Destination:
                 words += [f"--{name.replace('_', '-')}", value]
         words += [] if self.private is None else ["--private" if self.private else "--public"]
         words += ["--create-pr"] if self.create_pr else []
+        words += ["--onnx"] if self.onnx else []
         return shlex.join(words)
 
 
@@ -75,11 +80,15 @@ def check_access(destination: Destination) -> None:
 
     Raises:
         HubError: There is not.
+        MissingExtra: ONNX graphs are wanted, and a package for them is missing.
     """
     from sentiment140_bert.hub import push
     from sentiment140_bert.hub.client import Hub
+    from sentiment140_bert.inference.graphs import require_packages
 
     targets, hub = destination.targets(), Hub()
+    if destination.onnx:
+        require_packages()
     log.info("hub: logged in as %s", push.login(hub))
     for target in targets.values():
         push.open_target(hub, target)

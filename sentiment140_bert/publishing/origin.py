@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import DataError, RecipeError, S140Error
+from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, leave_unchecked, settle
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
 from sentiment140_bert.schemas import REPO_ID
@@ -172,3 +172,19 @@ def check_training(environment: schemas.Environment, rows: int) -> Iterator[Chec
         if abs(speed - training["tweets_per_second"]) > 0.1 + speed * (0.01 / seconds + ROUNDING):
             name = "environment.json: tweets per second"
             yield Check(name, training["tweets_per_second"], round(speed, 1), FALSE)
+
+
+def check_training_rows(file: Path, prepared: Prepared) -> Check:
+    """Compare the model's hashes of training texts with those of the texts."""
+    import numpy as np
+
+    from sentiment140_bert.data import leakage
+
+    claim = "hashes of training texts"
+    try:
+        stated = leakage.read_hashes(file)
+    except RunError as error:
+        return leave_unchecked(claim, None, error.message)
+    right = np.unique(leakage.hash_texts(prepared.table("train")["text"]))
+    agree = np.array_equal(stated, right)
+    return Check(claim, len(stated), len(right), TRUE if agree else FALSE)

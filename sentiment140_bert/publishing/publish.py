@@ -28,6 +28,7 @@ from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.destination import Destination
+from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import ListedFiles, Pushed, PushResult
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -79,6 +80,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
 
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
+    update_graphs(run, metrics["weights_sha256"], destination.onnx)
     if save_description(run, description):
         write_model_folder(run, metrics)
     with _build_dataset(run, targets, run.read_data()) as dataset:
@@ -106,13 +108,16 @@ def _list_files(path: Path, destination: Destination, description: CardConfig | 
     metrics = read_scores(run)
     data = add_description(run.read_data(), description)
     listed = {}
-    with _build_dataset(run, targets, data) as dataset:
+    with _build_dataset(run, targets, data) as dataset, tempfile.TemporaryDirectory(prefix="s140-") as temporary:
+        graphs = Path(temporary) if destination.onnx else None
+        if graphs:
+            write_graphs(run, metrics["weights_sha256"], graphs)
         if dataset:
             data = {**data, "published": {"repo_id": targets["dataset"].repo_id, "revision": "f" * 40}}
         for kind, target in targets.items():
             files = dataset
             if kind == "model":
-                files = collect_files(run, metrics, target.repo_id, read_card(run), data)
+                files = collect_files(run, metrics, target.repo_id, read_card(run), data, graphs)
             _check_secrets(run, files)
             listed[kind] = ListedFiles(target.repo_id, _measure(files))
     return PushResult(files=listed)
@@ -177,7 +182,7 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
     if "model" in targets:
         files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
-        weights: Files = {name: content for name, content in files.items() if name.endswith(".safetensors")}
+        weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
         push.upload_large(hub, targets["model"], weights)
 
 

@@ -30,7 +30,6 @@ from sentiment140_bert.publishing.checks import (
     CLAIMED,
     FALSE,
     TOLERANCE,
-    TRUE,
     VALUE_NAMES,
     WARNING,
     Check,
@@ -41,6 +40,7 @@ from sentiment140_bert.publishing.checks import (
     leave_unchecked,
     reach_verdict,
 )
+from sentiment140_bert.publishing.graphs import check_graphs
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, as_data, load_recipe
 from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
 from sentiment140_bert.schemas import REPO_ID
@@ -172,28 +172,14 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
     )
     checks += data_checks
     if (page.folder / TRAINING_ROWS).is_file():
-        checks.append(_check_training_rows(page.folder / TRAINING_ROWS, prepared))
+        checks.append(origin.check_training_rows(page.folder / TRAINING_ROWS, prepared))
     if facts.published:
         why, repo_id = "not checked: the tweets came from elsewhere", facts.published["repo_id"]
         skipped = [Check("published dataset", repo_id, None, CLAIMED, why)]
         checks += _compare_dataset_page(dataset, repo_id, right) if dataset else skipped
-    return dataclasses.replace(facts, metrics=metrics, data=right), checks
-
-
-def _check_training_rows(file: Path, prepared: Prepared) -> Check:
-    """Compare the model's hashes of training texts with those of the texts."""
-    import numpy as np
-
-    from sentiment140_bert.data import leakage
-
-    claim = "hashes of training texts"
-    try:
-        stated = leakage.read_hashes(file)
-    except RunError as error:
-        return leave_unchecked(claim, None, error.message)
-    right = np.unique(leakage.hash_texts(prepared.table("train")["text"]))
-    agree = np.array_equal(stated, right)
-    return Check(claim, len(stated), len(right), TRUE if agree else FALSE)
+    graphs, graph_checks = check_graphs(facts.graphs, page.folder, page.commit and page.model_id, classifier)
+    checks += graph_checks
+    return dataclasses.replace(facts, metrics=metrics, data=right, graphs=graphs), checks
 
 
 def _check_weights(page: Page, metrics: schemas.Metrics) -> Check:

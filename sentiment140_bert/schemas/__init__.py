@@ -33,6 +33,8 @@ from sentiment140_bert.schemas.environment import Machine as Machine
 from sentiment140_bert.schemas.environment import StartedEnvironment as StartedEnvironment
 from sentiment140_bert.schemas.environment import Training as Training
 from sentiment140_bert.schemas.environment import UsedMemory as UsedMemory
+from sentiment140_bert.schemas.graphs import Graph as Graph
+from sentiment140_bert.schemas.graphs import Graphs as Graphs
 from sentiment140_bert.schemas.metrics import BASELINES as BASELINES
 from sentiment140_bert.schemas.metrics import LATER_SCORES as LATER_SCORES
 from sentiment140_bert.schemas.metrics import SCORE_LABELS as SCORE_LABELS

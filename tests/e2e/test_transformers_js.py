@@ -1,4 +1,5 @@
-"""An export in a browser's library: transformers.js, from npm, gives the ids, labels and scores of `s140 predict`."""
+"""Exported and published graphs in a browser's library: transformers.js, from npm, gives the ids, labels and scores of
+`s140 predict`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import sentiment140_bert
+from hub_server import HubServer
+from on_hub import MODEL
+from sentiment140_bert import Destination
 from sentiment140_bert.data.texts import read_texts
 
 pytest_plugins = "hub_fixtures"
@@ -40,12 +44,19 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copy(SCRIPT, folder))
 
 
-def test_it_answers_as_predict(small_run: Path, script: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["folder", "Hub"])
+def test_it_answers_as_predict(
+    small_run: Path, script: Path, tmp_path: Path, hub: HubServer, impatient: list[float], place: str
+) -> None:
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     sentiment140_bert.export(run, quantize="int8")
+    arguments = [str(run), "onnx"]
+    if place == "Hub":
+        sentiment140_bert.push_to_hub(run, Destination(repo_id=MODEL, onnx=True))
+        arguments = [hub.url, MODEL]
     texts = [*RAW, *list(read_texts(str(SAMPLE)))[:: 1_465 // 94]]
     assert len(texts) >= 100
-    command = ["node", str(script), str(run), "onnx"]
+    command = ["node", str(script), *arguments]
     done = subprocess.run(
         command, input=json.dumps(texts), capture_output=True, text=True, timeout=600, cwd=script.parent
     )

@@ -1,9 +1,11 @@
-// Label the texts on stdin with an export: node transformers_js.mjs FOLDER NAME; prints ids, labels and scores as JSON.
+// Label the texts on stdin: node transformers_js.mjs FOLDER|HUB NAME; prints ids, labels and scores as JSON.
 import { env, pipeline } from "@huggingface/transformers";
 import { readFileSync } from "node:fs";
 
-env.allowRemoteModels = false;
-env.localModelPath = `${process.argv[2]}/`;
+const place = `${process.argv[2]}/`;
+env.allowRemoteModels = place.startsWith("http");
+env.allowLocalModels = !env.allowRemoteModels;
+env.localModelPath = env.remoteHost = place;
 const texts = JSON.parse(readFileSync(0, "utf8"));
 const answers = {};
 for (const dtype of ["fp32", "q8"]) {

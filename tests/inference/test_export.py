@@ -277,12 +277,12 @@ def test_a_graph_that_computes_something_else_is_not_kept(
     import onnx
     from onnx.numpy_helper import from_array, to_array
 
-    from sentiment140_bert.inference import export
+    from sentiment140_bert.inference import graphs
 
     graph = onnx.load(changeable / "onnx" / GRAPH)
     (bias,) = (tensor for tensor in graph.graph.initializer if tensor.name.endswith("classifier.bias"))
     bias.CopyFrom(from_array(to_array(bias) + np.array([error, 0], dtype=np.float32), bias.name))
-    monkeypatch.setattr(export, "write_graph", lambda model, names, path: onnx.save(graph, path))
+    monkeypatch.setattr(graphs, "write_graph", lambda model, names, path: onnx.save(graph, path))
     before = hash_file(changeable / "onnx" / GRAPH)
     with pytest.raises(errors.ModelError, match="its results differ from torch's"):
         sentiment140_bert.export(str(changeable))

@@ -1,0 +1,139 @@
+"""The ONNX graphs that are published with a model: written into its folder, and checked by ``s140 verify``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment140_bert import schemas
+from sentiment140_bert.cards.facts import read_graphs
+from sentiment140_bert.errors import MissingExtra, ModelError
+from sentiment140_bert.files import hash_file, write_folder_whole, write_json
+from sentiment140_bert.publishing.checks import FALSE, WARNING, Check, leave_unchecked, settle
+from sentiment140_bert.run import GRAPHS, GRAPHS_NOTE, RunDir
+
+if TYPE_CHECKING:
+    from sentiment140_bert.inference.torch_backend import TorchClassifier
+
+# Share of the texts whose label an int8 graph may give differently on another processor: instructions of eight bits
+# round differently.
+INT8_TOLERANCE = 0.05
+
+
+def update_graphs(run: RunDir, weights_sha256: str, wanted: bool) -> None:
+    """Write the graphs into the model folder if they are wanted or were published before, and are not of these weights.
+
+    Raises:
+        MissingExtra: A package of the extra ``onnx`` is missing.
+        ModelError: The model cannot be exported, or its folder ``onnx`` holds other files.
+    """
+    note = run.model / GRAPHS_NOTE
+    if not (wanted or note.is_file()) or read_graphs(run.model, weights_sha256):
+        return
+    own = {note.name, *(Path(name).name for name in GRAPHS.values())} if note.is_file() else set()
+    if others := sorted({file.name for file in note.parent.glob("*")} - own):
+        raise ModelError(
+            f"{note.parent} holds files that are not of `s140 push-to-hub --onnx`: {', '.join(others[:3])}.",
+            "Move them elsewhere.",
+        )
+    with write_folder_whole(note.parent) as temporary:
+        write_graphs(run, weights_sha256, temporary)
+        for file in (temporary / note.parent.name).iterdir():
+            file.replace(temporary / file.name)
+        (temporary / note.parent.name).rmdir()
+
+
+def write_graphs(run: RunDir, weights_sha256: str, folder: Path) -> None:
+    """Write both graphs of a run's model, and the note about them, into ``folder/onnx``; raises as the former."""
+    from sentiment140_bert.inference.graphs import PACKAGES, export_graphs
+
+    check = export_graphs(run.model, folder)
+    fp32, int8 = (hash_file(folder / GRAPHS[kind]) for kind in ("fp32", "int8"))
+    note: schemas.Graphs = {
+        "weights_sha256": weights_sha256,
+        "texts": check["texts"],
+        "graphs": {
+            "fp32": {"sha256": fp32, "labels_agree": check["fp32"]["labels_agree"]},
+            "int8": {"sha256": int8, "labels_agree": check["int8"]["labels_agree"]},
+        },
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    write_json(folder / GRAPHS_NOTE, note)
+
+
+def check_graphs(
+    claimed: schemas.Graphs | None, folder: Path, repo_id: str | None, classifier: TorchClassifier
+) -> tuple[schemas.Graphs | None, list[Check]]:
+    """Compare published graphs with their note and with the weights.
+
+    Args:
+        claimed: The note, if there is one.
+        folder: The model folder; of a model on the Hub at one commit, which its name is.
+        repo_id: Of a model on the Hub, whose graphs are downloaded.
+        classifier: The weights.
+
+    Returns:
+        The right note, with its own numbers where they are within the tolerance; and the checks.
+    """
+    checks = [*_list_unknown_graphs(folder, repo_id, claimed)]
+    if claimed is None:
+        return None, checks
+    try:
+        measured, wrong = _measure_graphs(claimed, folder, repo_id, classifier)
+    except MissingExtra as error:
+        return claimed, [*checks, leave_unchecked("ONNX graphs", None, " ".join(str(error).split()))]
+    if wrong:
+        return claimed, [*checks, *wrong]
+    texts = measured["texts"]
+    settled, leaves = settle(claimed, measured, lambda path, *_: INT8_TOLERANCE * texts if "int8" in path else 0)
+    measured_leaves = [leaf for leaf in leaves if leaf.path[0] != "packages"]
+    return settled, checks + [leaf.as_check(f"{GRAPHS_NOTE}: {'.'.join(leaf.path)}") for leaf in measured_leaves]
+
+
+def _measure_graphs(
+    claimed: schemas.Graphs, folder: Path, repo_id: str | None, classifier: TorchClassifier
+) -> tuple[schemas.Graphs, list[Check]]:
+    """Return the note as it should be; and what is false, if a graph is not a model's."""
+    from sentiment140_bert.hub import fetch
+    from sentiment140_bert.hub.client import Hub
+    from sentiment140_bert.inference.graphs import compare_graphs
+
+    if repo_id:
+        fetch.download(Hub(), "model", repo_id, folder.name, [*GRAPHS.values()])
+    measured = copy.deepcopy(claimed)
+    for kind, graph in _list_graphs(measured):
+        file = folder / GRAPHS[kind]
+        if not file.is_file():
+            return claimed, [Check(GRAPHS[kind], "a graph", None, FALSE)]
+        graph["sha256"] = hash_file(file)
+    try:
+        check = compare_graphs(classifier, folder)
+    except ModelError as error:
+        return claimed, [Check("ONNX graphs", "the model", error.message, FALSE)]
+    measured["texts"] = check["texts"]
+    measured["graphs"]["fp32"]["labels_agree"] = check["fp32"]["labels_agree"]
+    if "int8" in measured["graphs"]:
+        measured["graphs"]["int8"]["labels_agree"] = check["int8"]["labels_agree"]
+    return measured, []
+
+
+def _list_graphs(note: schemas.Graphs) -> list[tuple[str, schemas.Graph]]:
+    graphs = note["graphs"]
+    return [("fp32", graphs["fp32"]), *([("int8", graphs["int8"])] if "int8" in graphs else [])]
+
+
+def _list_unknown_graphs(folder: Path, repo_id: str | None, note: schemas.Graphs | None) -> Iterator[Check]:
+    """Warn of graphs that the note does not name: nothing says what they were made from."""
+    from sentiment140_bert.hub import fetch
+
+    names = (
+        fetch.list_files("model", repo_id, folder.name)
+        if repo_id
+        else [path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")]
+    )
+    known = {GRAPHS[kind] for kind, _ in _list_graphs(note)} if note else set()
+    for name in sorted(name for name in names if name.endswith(".onnx") and name not in known):
+        yield Check(name, name, None, WARNING, f"{GRAPHS_NOTE} does not say what it was made from")
