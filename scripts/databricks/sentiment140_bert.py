@@ -7,7 +7,7 @@
 
 # COMMAND ----------
 
-# MAGIC %pip install /Workspace/Shared/sentiment140_bert-0.1.0-py3-none-any.whl
+# MAGIC %pip install /Workspace/Shared/sentiment140_bert-0.2.0-py3-none-any.whl
 # MAGIC %restart_python
 
 # COMMAND ----------
