@@ -64,13 +64,17 @@ class PushResult:
 
     dataset: Pushed | None = None
     model: Pushed | None = None
+    space: Pushed | None = None
     files: Mapping[str, ListedFiles] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         if self.files is not None:
             return {kind: listed._asdict() for kind, listed in self.files.items()}
-        return {pushed.kind: vars(pushed) for pushed in (self.dataset, self.model) if pushed}
+        return {pushed.kind: vars(pushed) for pushed in self._list_pushed()}
+
+    def _list_pushed(self) -> list[Pushed]:
+        return [pushed for pushed in (self.dataset, self.model, self.space) if pushed]
 
     def _rows(self) -> list[list[str]]:
         if self.files is not None:
@@ -78,9 +82,9 @@ class PushResult:
                 [kind, listed.repo_id, f"{len(listed.files)} files, {sum(listed.files.values()):,} bytes"]
                 for kind, listed in self.files.items()
             ]
-        pushed = [some for some in (self.dataset, self.model) if some]
         return [
-            [some.kind, some.url, f"commit {some.commit[:12]}" if some.changed else "no changes"] for some in pushed
+            [pushed.kind, pushed.url, f"commit {pushed.commit[:12]}" if pushed.changed else "no changes"]
+            for pushed in self._list_pushed()
         ]
 
     def __repr__(self) -> str:

@@ -66,7 +66,7 @@ class RunDir:
     report = RunFile("report.html", "The page that `s140 report` writes; not published.")
     tracking = RunFile("tracking.json", "The run's place at each tracker, and what was sent there.")
     tensorboard = RunFile("tensorboard", "Event files of TensorBoard.")
-    published = RunFile("published.json", "The places on the Hub of the model and the dataset.")
+    published = RunFile("published.json", "The places on the Hub of the model, the dataset and the demo.")
     figures = RunFile("figures", "Pictures of the scores.")
     checkpoints = RunFile(
         "checkpoints", "Checkpoints of the training, until it is finished; perhaps a link to a larger disk."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ class Browser:
 
     driver: webdriver.Chrome
 
-    def open(self, page: Path, width: int = 1200, height: int = 900, **media: str) -> None:
-        """Open a file; ``media`` are features such as ``prefers_color_scheme``."""
+    def open(self, page: Path | str, width: int = 1200, height: int = 900, **media: str) -> None:
+        """Open a file or an address; ``media`` are features such as ``prefers_color_scheme``."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -35,7 +36,7 @@ class Browser:
         self.driver.get("about:blank")
         self.requests()
         self.console()
-        self.driver.get(page.as_uri())
+        self.driver.get(page if isinstance(page, str) else page.as_uri())
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -57,8 +58,9 @@ class Browser:
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
-@pytest.fixture(scope="session")
-def _driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+@contextmanager
+def start_chromium(profile: Path, *flags: str) -> Iterator[Browser]:
+    """Run Chromium with a profile of its own, and flags of its own."""
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not chromedriver:
         pytest.skip(
@@ -66,14 +68,15 @@ def _driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         )
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
+    yield Browser(driver)
     driver.quit()
 
 
-@pytest.fixture
-def browser(_driver: webdriver.Chrome) -> Browser:
-    return Browser(_driver)
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with start_chromium(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened

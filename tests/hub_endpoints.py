@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hub_server import HubServer
 
 REPO = "(?P<repo>[^/]+(?:/[^/]+)?)"
-API, SITE = f"/api/(?P<kind>model|dataset)s/{REPO}", f"/(?:(?P<kind>dataset)s/)?{REPO}"
+API, SITE = f"/api/(?P<kind>model|dataset|space)s/{REPO}", f"/(?:(?P<kind>dataset|space)s/)?{REPO}"
 REVISION = "/(?P<revision>[^/]+)"
 ROUTES = {
     "whoami": ("GET", "/api/whoami-v2"),

@@ -102,7 +102,7 @@ class Repo:
     @property
     def page(self) -> str:
         """Return its path on the website."""
-        return f"/datasets/{self.id}" if self.kind == "dataset" else f"/{self.id}"
+        return f"/{self.id}" if self.kind == "model" else f"/{self.kind}s/{self.id}"
 
     def add(self, ref: str, commit: Commit) -> Commit:
         self.commits[commit.oid] = commit

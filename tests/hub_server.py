@@ -208,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         kind = "application/octet-stream" if isinstance(reply.body, bytes) else "application/json"
         size = len(reply.content)
-        for name, value in {"Content-Type": kind, "Content-Length": str(size), **reply.headers}.items():
+        own = {"Content-Type": kind, "Content-Length": str(size), "Access-Control-Allow-Origin": "*"}
+        for name, value in (own | reply.headers).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -180,31 +180,37 @@ def collect_files(
     Raises:
         RunError: A file is missing or damaged, or the card's front matter cannot be read.
     """
-    from sentiment140_bert import tracking
-
-    recipe, data, tracked = saved_recipe(run.path), data or run.read_data(), tracking.public_state(run)
-    graphs = graphs or run.model
-    facts = replace(
-        collect_facts(run, recipe, data, metrics, tracked), graphs=read_graphs(graphs, metrics["weights_sha256"])
-    )
+    facts = collect_run_facts(run, metrics, data, graphs)
     pictures = run.list_figures()
-    title, model_id = name_model(run, recipe, repo_id)
+    title, model_id = name_model(run, saved_recipe(run.path), repo_id)
     try:
         new = render_model_card(facts, title, model_id, [picture.name for picture in pictures])
-        text = merge.merge_cards(new, card_before, list_decided_keys(data))
+        text = merge.merge_cards(new, card_before, list_decided_keys(facts.data))
     except ValueError as error:
         raise RunError(f"The front matter of the card is not valid YAML: {error}.", f"Correct it: {run.card}") from None
     files: Files = {file.name: file for file in run.list_model_files()}
     files |= {f"figures/{picture.name}": picture for picture in pictures}
     if facts.graphs:
-        files |= {name: graphs / name for name in (GRAPHS_NOTE, *(GRAPHS[kind] for kind in facts.graphs["graphs"]))}
-    contents: dict[str, object] = {"metrics.json": metrics, "data.json": data, "environment.json": facts.environment}
-    contents |= {"tracking.json": tracked} if tracked else {}
+        names = (GRAPHS_NOTE, *(GRAPHS[kind] for kind in facts.graphs["graphs"]))
+        files |= {name: (graphs or run.model) / name for name in names}
+    contents: dict[str, object] = {"metrics.json": metrics, "data.json": facts.data}
+    contents |= {"environment.json": facts.environment}
+    contents |= {"tracking.json": facts.tracking} if facts.tracking else {}
     files |= {name: to_json(content) for name, content in contents.items()}
     files |= {"README.md": text.encode(), "recipe.yaml": plain_yaml.dump(facts.recipe).encode()}
     if results := metadata.format_eval_results(facts):
         files[EVAL_RESULTS] = results.encode()
     return files
+
+
+def collect_run_facts(
+    run: RunDir, metrics: schemas.Scores, data: schemas.Data | None = None, graphs: Path | None = None
+) -> Facts:
+    """Return what is published about a scored run; the arguments are those of :func:`collect_files`."""
+    from sentiment140_bert import tracking
+
+    facts = collect_facts(run, saved_recipe(run.path), data or run.read_data(), metrics, tracking.public_state(run))
+    return replace(facts, graphs=read_graphs(graphs or run.model, metrics["weights_sha256"]))
 
 
 def name_model(run: RunDir, recipe: Recipe, repo_id: str | None) -> tuple[str, str]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import charts
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.cards.markup import clean_controls, flatten, read_template
+from sentiment140_bert.cards.html_pages import format_limits, format_percent, get_value, hash_source, render_page
+from sentiment140_bert.cards.markup import clean_controls, read_template
 from sentiment140_bert.cards.metadata import HEADLINES
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
@@ -67,9 +64,15 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
     style, script = read_template("report.css"), read_template("report.js")
     splits = facts.metrics["splits"]
     scored = {name: splits[name] for name in ORDER if "accuracy" in splits.get(name, {})}
-    text = _compile_template().render(
+    # The page may run its own script, use its own style and show pictures inside it, and nothing else.
+    policy = (
+        f"default-src 'none'; style-src {hash_source(style)}; script-src {hash_source(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return render_page(
+        "report.html",
         version=version("sentiment140-bert"),
-        policy=_format_policy(style, script),
+        policy=policy,
         style=Markup(style),
         script=Markup(script),
         title=title,
@@ -92,8 +95,8 @@ def render_report(facts: Facts, title: str, mistakes: Sequence[Mistake], wrong: 
         scale=find_color_scale(mistakes),
         weighed=sum(any(weight is not None for _, weight in mistake.words) for mistake in mistakes),
         levels=LEVELS,
+        **FUNCTIONS,
     )
-    return text
 
 
 def find_color_scale(mistakes: Sequence[Mistake]) -> float:
@@ -116,78 +119,6 @@ def color_words(words: Sequence[tuple[str, float | None]], scale: float) -> Mark
             shown = Markup('<span class="{}{}" title="{:+.2f}">{}</span>').format(side, level, weight, shown)
         parts.append(shown)
     return Markup("").join(parts)
-
-
-def _format_policy(style: str, script: str) -> str:
-    """Let the page run its own script, use its own style and show pictures inside it, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-@cache
-def _compile_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, autoescape=True, finalize=_flatten_text, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "value": get_value,
-        "percent": format_percent,
-        "points": format_points,
-        "score": lambda number: f"{get_value(number):.3f}",
-        "limits": format_limits,
-        "count": lambda number: f"{number:,}",
-        "p_value": format_p_value,
-        "weighted": color_words,
-    }
-    environment.globals |= {
-        "headline_chart": draw_headline,
-        "slice_chart": draw_slice,
-        "slice_start": find_slice_start,
-        "reliability_chart": draw_reliability,
-        "coverage_chart": draw_coverage,
-        "get_matrix": schemas.get_matrix,
-        "order_names": order_names,
-        "shade": lambda share: round(LEVELS * share),
-    }
-    return environment.from_string(read_template("report.html"))
-
-
-def _flatten_text(shown: Any) -> Any:
-    return flatten(shown) if type(shown) is str else shown
-
-
-def get_value(score: Any) -> float:
-    """Return the value of a score with an interval, or of one that an older version wrote as a bare number."""
-    return float(score["value"] if isinstance(score, dict) else score)
-
-
-def format_percent(score: Any) -> str:
-    """Format a share in percent with one decimal."""
-    return f"{100 * get_value(score):.1f}%"
-
-
-def format_points(score: dict[str, float]) -> str:
-    """Format a difference of two shares in percentage points, with its sign and its interval."""
-    interval = f" ({100 * score['low']:+.1f} to {100 * score['high']:+.1f})" if "low" in score else ""
-    return f"{100 * score['value']:+.1f} points{interval}"
-
-
-def format_limits(score: Any, times: int = 1) -> str:
-    """Format the interval of a score; of a share in percent with ``times`` 100."""
-    if not isinstance(score, dict) or "low" not in score:
-        return ""
-    low, high = (f"{100 * score[end]:.1f}" if times == 100 else f"{score[end]:.3f}" for end in ("low", "high"))
-    return f"{low} to {high}{'%' if times == 100 else ''}"
-
-
-def format_p_value(number: float) -> str:
-    """Format a probability under chance."""
-    if number < 0.001:
-        return "p < 0.001"
-    return f"p = {number:.2f}" if number >= 0.1 else f"p = {number:.3f}"
 
 
 def draw_headline(split: schemas.SplitScores) -> Markup:
@@ -231,3 +162,17 @@ def draw_coverage(name: str, split: schemas.SplitScores) -> Markup:
 def _find_ends(score: Any) -> tuple[float, float, float]:
     middle = get_value(score)
     return (score.get("low", middle), middle, score.get("high", middle)) if isinstance(score, dict) else (middle,) * 3
+
+
+# What the template calls.
+FUNCTIONS = {
+    "color_words": color_words,
+    "headline_chart": draw_headline,
+    "slice_chart": draw_slice,
+    "slice_start": find_slice_start,
+    "reliability_chart": draw_reliability,
+    "coverage_chart": draw_coverage,
+    "get_matrix": schemas.get_matrix,
+    "order_names": order_names,
+    "shade": lambda share: round(LEVELS * share),
+}

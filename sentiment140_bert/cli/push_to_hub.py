@@ -25,12 +25,19 @@ OPTIONS: tuple[Decorator, ...] = (
     cloup.option(
         "--private/--public",
         default=None,
-        help="Visibility of both repositories.  [default: a new model is public, a new dataset is private]",
+        help="Visibility of the repositories.  [default: a new model is public, a new dataset is private]",
+    ),
+    cloup.option(
+        "--space-repo-id",
+        metavar="USER/DEMO",
+        help="A Space whose page runs the model in the browser; the model is published as ONNX graphs, too.",
     ),
     cloup.option(
         "--onnx", is_flag=True, help="Publish the model as ONNX graphs, too; later pushes keep them up to date."
     ),
 )
+
+DESTINATION = ("repo_id", "dataset_repo_id", "private", "space_repo_id", "onnx")  # the options' names
 
 
 def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +52,9 @@ def destination_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @destination_options
 @cloup.option("--create-pr", is_flag=True, help="Open a pull request; the next push updates it while it is open.")
 @cloup.option("--revision", help="Branch to push to; it is created if missing.  [default: main]")
-@cloup.option("--commit-message", help="Message of both commits.  [default: s140 push-to-hub: model, or dataset]")
+@cloup.option(
+    "--commit-message", help="Message of the commits.  [default: s140 push-to-hub: and model, dataset or space]"
+)
 @cloup.option("--tag", help="Tag the commit.")
 @recipe_options("card")
 @cloup.option("--model-only", is_flag=True, help="Do not push the dataset.")
@@ -66,9 +75,9 @@ def push_to_hub(
 ) -> None:
     """Publish a finished run on the Hugging Face Hub.
 
-    The dataset of RUN is pushed first, then its model, each in one commit. The login is HF_TOKEN or that of `hf auth
-    login`. Every file is searched for secrets first. Pushing the same again makes no commit; temporary failures are
-    tried again.
+    The dataset of RUN is pushed first, then its model, then its demo, each in one commit. The login is HF_TOKEN or that
+    of `hf auth login`. Every file is searched for secrets first. Pushing the same again makes no commit; temporary
+    failures are tried again.
     """
     if model_only and dataset_only:
         raise HubError("--model-only and --dataset-only exclude each other.", "Choose one.")
@@ -98,7 +107,7 @@ def print_files(result: PushResult) -> None:
 
 def print_published(result: PushResult) -> None:
     """Print what a push published."""
-    for pushed in filter(None, (result.dataset, result.model)):
+    for pushed in filter(None, (result.dataset, result.model, result.space)):
         visibility = "private" if pushed.private else "public"
         state = f"commit {pushed.commit[:12]}" if pushed.changed else "no changes, no commit"
         say(f"{pushed.kind:8}{pushed.url}  ({visibility}; {state})")

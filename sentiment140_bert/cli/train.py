@@ -12,7 +12,7 @@ import cloup
 from sentiment140_bert.cli.help import Command
 from sentiment140_bert.cli.options import output_options, recipe_option, recipe_options, resolve_recipe, set_option
 from sentiment140_bert.cli.output import print_result, print_usage, say, stdout_kept_clean
-from sentiment140_bert.cli.push_to_hub import destination_options, print_published
+from sentiment140_bert.cli.push_to_hub import DESTINATION, destination_options, print_published
 from sentiment140_bert.cli.scores import print_summary
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.results import TrainResult
@@ -53,10 +53,6 @@ def train(
     resume: bool,
     overwrite: bool,
     push: bool,
-    repo_id: str | None,
-    dataset_repo_id: str | None,
-    private: bool | None,
-    onnx: bool,
     assignments: tuple[str, ...],
     as_json: bool,
     **flags: Any,
@@ -67,10 +63,13 @@ def train(
     and 143). Run the same command again to resume from the newest complete checkpoint, whatever stopped the run; with
     --checkpoint-repo-id also on another machine.
     """
+    from sentiment140_bert.publishing.destination import Destination
+
     folder = output_dir or Path(RUNS) / (Path(recipe).stem if recipe else "bert-base-100k")
     if resume and overwrite:
         raise RunError("--resume and --overwrite exclude each other.", "Choose one.")
-    if not push and (repo_id or dataset_repo_id or onnx or private is not None):
+    destination = Destination(**{name: flags.pop(name) for name in DESTINATION})
+    if not push and destination != Destination():
         raise RunError("A place to publish is named, but --push-to-hub is missing.", "Add --push-to-hub.")
     if resume and not recipe and (folder / "recipe.yaml").is_file():
         recipe = str(folder / "recipe.yaml")
@@ -78,9 +77,6 @@ def train(
     with stdout_kept_clean():
         import sentiment140_bert
 
-        destination = sentiment140_bert.Destination(
-            repo_id=repo_id, dataset_repo_id=dataset_repo_id, private=private, onnx=onnx
-        )
         # `s140 spark train` puts its own there, which starts several processes.
         result = click.get_current_context().meta.get("train", sentiment140_bert.train)(
             chosen,

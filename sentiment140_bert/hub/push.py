@@ -32,6 +32,7 @@ REMOVABLE = {
         "vocab.txt",
     ),
     "dataset": ("default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"),
+    "space": (),
 }
 SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
 REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
@@ -39,7 +40,7 @@ REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
 @dataclass(frozen=True)
 class Target:
-    """A place on the Hub: ``kind`` is ``model`` or ``dataset``; ``private`` None leaves an existing one as it is."""
+    """A place on the Hub: ``kind`` is ``model``, ``dataset`` or ``space``; ``private`` None leaves what exists."""
 
     kind: str
     repo_id: str
@@ -57,7 +58,7 @@ class Target:
     @property
     def url(self) -> str:
         """The page's address, below the Hub's own."""
-        return f"{'datasets/' if self.kind == 'dataset' else ''}{self.repo_id}"
+        return self.repo_id if self.kind == "model" else f"{self.kind}s/{self.repo_id}"
 
     @property
     def about(self) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def open_target(hub: Hub, target: Target) -> Target:
     about = target.about
     if not hub.retry(f"looking for {target.name}", hub.api.repo_exists, **about):
         private = target.kind == "dataset" if target.private is None else target.private
-        hub.retry(f"creating {target.name}", hub.api.create_repo, **about, private=private, exist_ok=True)
+        new = {"private": private, "space_sdk": "static" if target.kind == "space" else None, "exist_ok": True}
+        hub.retry(f"creating {target.name}", hub.api.create_repo, **about, **new)
     if target.create_pr:
         target = hub.retry(f"reading the pull requests of {target.name}", _reuse_open_pr, hub, target)
     elif target.revision and not target.revision.startswith("refs/"):
@@ -131,13 +133,18 @@ def _where(target: Target) -> tuple[str, str, str | None]:
     return target.kind, target.repo_id, target.revision
 
 
+def is_private(hub: Hub, target: Target) -> bool:
+    """Return True if the repository is private now."""
+    return bool(hub.retry(f"reading {target.name}", hub.api.repo_info, **target.about).private)
+
+
 def _set_visibility(hub: Hub, target: Target) -> bool:
     """Make the repository private or public as the target says; return True if it is then private."""
-    info = hub.retry(f"reading {target.name}", hub.api.repo_info, **target.about)
-    if target.private not in (None, bool(info.private)):
+    private = is_private(hub, target)
+    if target.private not in (None, private):
         change = {**target.about, "private": target.private}
         hub.retry(f"setting who may see {target.name}", hub.api.update_repo_settings, **change)
-    return bool(info.private) if target.private is None else target.private
+    return private if target.private is None else target.private
 
 
 def _reuse_open_pr(hub: Hub, target: Target) -> Target:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Destination:
     """The repositories of a run. A new dataset is private unless ``private`` is False, a new model public unless it is
     True; without ``private`` what exists stays as it is. With ``onnx`` the model is published as ONNX graphs, too, and
-    again by every later push."""
+    again by every later push; a Space with a demo needs them."""
 
     repo_id: str | None = None
     dataset_repo_id: str | None = None
@@ -30,9 +30,15 @@ class Destination:
     commit_message: str | None = None
     tag: str | None = None
     onnx: bool = False
+    space_repo_id: str | None = None
+
+    @property
+    def needs_graphs(self) -> bool:
+        """True if the model is published as ONNX graphs."""
+        return self.onnx or self.space_repo_id is not None
 
     def targets(self) -> dict[str, Target]:
-        """Return the targets by kind, the dataset first: the model's card names its commit.
+        """Return the targets by kind: the model's card names the dataset's commit, and the demo the model's.
 
         Raises:
             HubError: A name is wrong or missing, or options contradict each other.
@@ -46,27 +52,44 @@ class Destination:
                 raise HubError(f"{flag} {name!r} is not a valid git name.", "For example v1.0.")
         if self.onnx and self.repo_id is None:
             raise HubError("--onnx publishes graphs of a model, but no model is published.", "Name it with --repo-id.")
+        self._check_space()
         if self.tag is not None and self.tag == self.revision:
             raise HubError(f"--tag and --revision are both {self.tag}.", "Give them different names.")
         targets = {}
         for kind, flag, repo_id in (
             ("dataset", "--dataset-repo-id", self.dataset_repo_id),
             ("model", "--repo-id", self.repo_id),
+            ("space", "--space-repo-id", self.space_repo_id),
         ):
             if repo_id is not None:
                 push.check_name(repo_id, flag)
                 message = self.commit_message or f"s140 push-to-hub: {kind}"
-                targets[kind] = push.Target(
-                    kind, repo_id, self.private, self.revision, self.create_pr, message, self.tag
-                )
+                where = (None, False) if kind == "space" else (self.revision, self.create_pr)  # a Space runs its main
+                targets[kind] = push.Target(kind, repo_id, self.private, *where, message, self.tag)
         if not targets:
             raise HubError("No repository was named.", "Name it: --repo-id user/model")
         return targets
 
+    def _check_space(self) -> None:
+        if self.space_repo_id is None:
+            return
+        if self.repo_id is None:
+            raise HubError("--space-repo-id shows a model, but no model is published.", "Name it with --repo-id.")
+        if self.create_pr:
+            raise HubError(
+                "--space-repo-id and --create-pr exclude each other: a Space runs its main branch.",
+                "Publish the Space once the pull request is merged.",
+            )
+        if self.private:
+            raise HubError(
+                "--space-repo-id and --private exclude each other: the page loads the model without a login.",
+                "Omit one of them.",
+            )
+
     def format_command(self, run: RunDir) -> str:
         """Return the command line of a push."""
         words = ["s140", "push-to-hub", str(run.path)]
-        for name in ("repo_id", "dataset_repo_id", "revision", "commit_message", "tag"):
+        for name in ("repo_id", "dataset_repo_id", "space_repo_id", "revision", "commit_message", "tag"):
             if value := getattr(self, name):
                 words += [f"--{name.replace('_', '-')}", value]
         words += [] if self.private is None else ["--private" if self.private else "--public"]
@@ -87,7 +110,7 @@ def check_access(destination: Destination) -> None:
     from sentiment140_bert.inference.graphs import require_packages
 
     targets, hub = destination.targets(), Hub()
-    if destination.onnx:
+    if destination.needs_graphs:
         require_packages()
     log.info("hub: logged in as %s", push.login(hub))
     for target in targets.values():

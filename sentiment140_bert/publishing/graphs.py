@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 INT8_TOLERANCE = 0.05
 
 
-def update_graphs(run: RunDir, weights_sha256: str, wanted: bool) -> None:
-    """Write the graphs into the model folder if they are wanted or were published before, and are not of these weights.
+def update_graphs(run: RunDir, weights_sha256: str, requested: bool) -> None:
+    """Write the graphs into the model folder if they are requested or were published before, and are not of these weights.
 
     Raises:
         MissingExtra: A package of the extra ``onnx`` is missing.
         ModelError: The model cannot be exported, or its folder ``onnx`` holds other files.
     """
     note = run.model / GRAPHS_NOTE
-    if not (wanted or note.is_file()) or read_graphs(run.model, weights_sha256):
+    if not (requested or note.is_file()) or read_graphs(run.model, weights_sha256):
         return
     own = {note.name, *(Path(name).name for name in GRAPHS.values())} if note.is_file() else set()
     if others := sorted({file.name for file in note.parent.glob("*")} - own):

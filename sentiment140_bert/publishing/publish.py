@@ -1,4 +1,4 @@
-"""``s140 push-to-hub``: a run's dataset, then its model, each in one commit or not at all."""
+"""``s140 push-to-hub``: a run's dataset, its model, then its demo, each in one commit or not at all."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.publishing.demo import check_space, collect_demo
 from sentiment140_bert.publishing.destination import Destination
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PRECONDITION_FAILED = 412  # another commit came in between
+UNKNOWN_COMMIT = "f" * 40  # in place of one that a push will make
 ATTEMPTS = 3
 MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.co/docs/hub/storage-limits)
 
@@ -47,7 +49,7 @@ MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.
 def push_to_hub(
     path: Place, destination: Destination | str, description: CardConfig | None = None, *, dry_run: bool = False
 ) -> PushResult:
-    """Publish a finished run: its dataset, then its model, each in one commit or not at all.
+    """Publish a finished run: its dataset, its model, then its demo, each in one commit or not at all.
 
     Args:
         path: The run directory.
@@ -56,7 +58,7 @@ def push_to_hub(
         dry_run: Only list what would be published; nothing is asked of the network, nothing is written.
 
     Returns:
-        ``model`` and ``dataset``, as far as the destination names them; with ``dry_run`` their ``files``.
+        ``dataset``, ``model`` and ``space``, as far as the destination names them; with ``dry_run`` their ``files``.
 
     Raises:
         RunError: The run is not finished.
@@ -80,7 +82,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
 
     run, targets = RunDir(path), destination.targets()
     metrics = read_scores(run)
-    update_graphs(run, metrics["weights_sha256"], destination.onnx)
+    update_graphs(run, metrics["weights_sha256"], destination.needs_graphs)
     if save_description(run, description):
         write_model_folder(run, metrics)
     with _build_dataset(run, targets, run.read_data()) as dataset:
@@ -96,10 +98,12 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
                 pushed["dataset"] = _push_dataset(hub, run, targets["dataset"], dataset)
             if "model" in targets:
                 pushed["model"] = _push_model(hub, run, metrics, targets["model"])
+            if "space" in targets:
+                pushed["space"] = _push_space(hub, run, metrics, targets["space"], pushed["model"])
             pushed = {kind: push.finish(hub, targets[kind], done) for kind, done in pushed.items()}
         except S140Error as error:
             raise _explain_failure(error, targets, pushed, destination.format_command(run)) from error
-    return PushResult(pushed.get("dataset"), pushed.get("model"))
+    return PushResult(pushed.get("dataset"), pushed.get("model"), pushed.get("space"))
 
 
 def _list_files(path: Path, destination: Destination, description: CardConfig | None) -> PushResult:
@@ -109,15 +113,17 @@ def _list_files(path: Path, destination: Destination, description: CardConfig | 
     data = add_description(run.read_data(), description)
     listed = {}
     with _build_dataset(run, targets, data) as dataset, tempfile.TemporaryDirectory(prefix="s140-") as temporary:
-        graphs = Path(temporary) if destination.onnx else None
+        graphs = Path(temporary) if destination.needs_graphs else None
         if graphs:
             write_graphs(run, metrics["weights_sha256"], graphs)
         if dataset:
-            data = {**data, "published": {"repo_id": targets["dataset"].repo_id, "revision": "f" * 40}}
+            data = {**data, "published": {"repo_id": targets["dataset"].repo_id, "revision": UNKNOWN_COMMIT}}
         for kind, target in targets.items():
             files = dataset
             if kind == "model":
                 files = collect_files(run, metrics, target.repo_id, read_card(run), data, graphs)
+            elif kind == "space":
+                files = collect_demo(run, metrics, target, targets["model"].repo_id, UNKNOWN_COMMIT, graphs=graphs)
             _check_secrets(run, files)
             listed[kind] = ListedFiles(target.repo_id, _measure(files))
     return PushResult(files=listed)
@@ -184,6 +190,11 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
         _check_sizes(targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
         push.upload_large(hub, targets["model"], weights)
+    if "space" in targets:
+        check_space(hub, targets["space"], targets["model"])
+        card = push.read_card(hub, targets["space"])[0]
+        model_id = targets["model"].repo_id
+        _check_sizes(targets["space"], collect_demo(run, metrics, targets["space"], model_id, UNKNOWN_COMMIT, card))
 
 
 def _check_card(files: Files) -> None:
@@ -236,6 +247,14 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
             log.warning("%s was edited meanwhile; push again to publish that", run.card)
         _note_push(run, pushed, target, card=text)
     write_model_folder(run, metrics, target.repo_id)
+    return pushed
+
+
+def _push_space(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target, model: Pushed) -> Pushed:
+    pushed = _commit_on_latest_card(
+        hub, target, lambda card: collect_demo(run, metrics, target, model.repo_id, model.commit, card)
+    )
+    _note_push(run, pushed, target)
     return pushed
 
 

@@ -44,5 +44,5 @@ class Publication(TypedDict, total=False):
     card: str
 
 
-Publications = dict[str, Publication]  # ``published.json``: ``model`` and ``dataset``
+Publications = dict[str, Publication]  # ``published.json``: ``model``, ``dataset`` and ``space``
 Tracking = dict[str, TrackerState]  # ``tracking.json``, by tracker

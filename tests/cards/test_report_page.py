@@ -16,7 +16,7 @@ import pytest
 from cards_names import HOSTILE
 from report_fixtures import HOSTILE_TWEETS, vary_facts
 from report_page import Elements, make_mistake, read_tables, read_words, render
-from sentiment140_bert.cards import charts, metadata, report_page
+from sentiment140_bert.cards import charts, html_pages, metadata, report_page
 from sentiment140_bert.cards.facts import Facts
 from sentiment140_bert.cards.markup import clean_controls
 from sentiment140_bert.schemas import BASELINES, SCORE_LABELS, SCORES
@@ -90,7 +90,7 @@ def test_every_table_shows_its_numbers(facts: Facts) -> None:
                 f"{format_percent(part['accuracy'])} {format_interval(part['accuracy'], 100)}",
                 "",
                 format_percent(part["rest"]),
-                report_page.format_p_value(part["p_value"]),
+                html_pages.format_p_value(part["p_value"]),
             ]
             for part in splits[name]["slices"]
         ]
@@ -139,7 +139,7 @@ def test_every_sentence_shows_its_numbers(facts: Facts) -> None:
             sentences.append(
                 f"{title} {format_percent(baseline['accuracy'])} {format_interval(baseline['accuracy'], 100)} "
                 f"lift {lift['value']:+.1f} points "
-                f"({lift['low']:+.1f} to {lift['high']:+.1f}), {report_page.format_p_value(baseline['p_value'])}"
+                f"({lift['low']:+.1f} to {lift['high']:+.1f}), {html_pages.format_p_value(baseline['p_value'])}"
             )
         missing += [sentence for sentence in sentences if sentence not in shown]
     missing += [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cards_names import HOSTILE
 from report_fixtures import HOSTILE_TWEETS
 from report_page import make_mistake
-from sentiment140_bert.cards import report_page
+from sentiment140_bert.cards import html_pages
 from sentiment140_bert.cards.markup import clean_controls, flatten
 from sentiment140_bert.cards.report_page import color_words, find_color_scale
 
@@ -72,15 +72,15 @@ def test_cleaned_text_hides_nothing(text: str) -> None:
 
 def test_numbers_are_formatted_for_reading() -> None:
     assert (
-        report_page.format_percent({"value": 0.84031, "low": 0.77, "high": 0.89})
-        == report_page.format_percent(0.84031)
+        html_pages.format_percent({"value": 0.84031, "low": 0.77, "high": 0.89})
+        == html_pages.format_percent(0.84031)
         == "84.0%"
     )
-    assert report_page.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
-    assert report_page.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
-    assert report_page.format_limits(0.8) == report_page.format_limits({"value": 0.8}) == ""
-    assert report_page.format_points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
+    assert html_pages.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}, 100) == "77.1 to 89.1%"
+    assert html_pages.format_limits({"value": 0.8, "low": 0.7712, "high": 0.891}) == "0.771 to 0.891"
+    assert html_pages.format_limits(0.8) == html_pages.format_limits({"value": 0.8}) == ""
+    assert html_pages.format_points({"value": -0.0123, "low": -0.05, "high": 0.03}) == "-1.2 points (-5.0 to +3.0)"
     numbers = (0.0, 0.00099, 0.001, 0.0213, 0.0999, 0.1, 0.62, 1.0)
     shown = ["p < 0.001", "p < 0.001", "p = 0.001", "p = 0.021", "p = 0.100", "p = 0.10", "p = 0.62", "p = 1.00"]
-    assert [report_page.format_p_value(number) for number in numbers] == shown
-    assert report_page.format_points({"value": 0.0123}) == "+1.2 points"
+    assert [html_pages.format_p_value(number) for number in numbers] == shown
+    assert html_pages.format_points({"value": 0.0123}) == "+1.2 points"
