@@ -1,4 +1,4 @@
-"""Committed notebooks: clean of outputs, without logic, and agreed on where the package is published."""
+"""Committed notebooks: clean of outputs, and without logic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,6 @@ LOGIC = (
     *(ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.For, ast.While, ast.Try, ast.With, ast.IfExp),
     ast.ListComp,
 )
-ADDRESS = re.compile(r"github(?:\.com)?/([\w.-]+/sentiment140_bert)\b")
 
 
 def code() -> list[str]:
@@ -101,15 +99,3 @@ def test_it_is_opened_with_a_t4() -> None:
     metadata = read().metadata
     assert metadata.accelerator == "GPU"
     assert metadata.colab.gpuType == "T4"
-
-
-def test_badge_install_line_and_documents_name_the_same_repository() -> None:
-    """Set by ``scripts/colab/address.py``; where pyproject.toml names the repository, that is the one."""
-    pages = [NOTEBOOK, ROOT / "README.md", ROOT / "docs" / "colab.md", ROOT / "mkdocs.yml"]
-    named = {address for page in pages for address in ADDRESS.findall(page.read_text("utf-8"))}
-    assert len(named) == 1, named
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
-    assert named == {ADDRESS.search(url)[1] for url in urls.values() if ADDRESS.search(url)} or not urls
-    badge = f"https://colab.research.google.com/github/{named.pop()}/blob/main/scripts/colab/sentiment140_bert.ipynb"
-    assert badge in read().cells[0].source
-    assert badge in (ROOT / "docs" / "colab.md").read_text("utf-8")
