@@ -11,22 +11,32 @@ from pathlib import Path
 
 import pytest
 
+from building import ROOT, build
 from command_line import complete
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Build the wheel and the source distribution."""
+    return build("wheel", tmp_path_factory.mktemp("wheel")), build("sdist", tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(distributions[0]) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_pypi_accepts_them(distributions: tuple[Path, Path]) -> None:
+    pytest.importorskip("twine", reason="twine is not installed: pip install -c constraints.txt '.[dev]'")
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, distributions)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_recipes_sample_and_templates_are_in_it(unpacked: Path) -> None:
@@ -40,13 +50,16 @@ def test_recipes_sample_and_templates_are_in_it(unpacked: Path) -> None:
     assert not list(unpacked.rglob("test_*.py"))
 
 
-def test_the_source_distribution_has_what_its_own_tests_read(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
+def test_the_source_distribution_has_what_its_own_tests_read(distributions: tuple[Path, Path]) -> None:
+    with tarfile.open(distributions[1]) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
-    for folder, file in (("docs", "*.md"), ("scripts", "*.sh"), ("tests", "*.py"), ("model_card", "*.md")):
+    for folder, file in (
+        (".github", "*.yml"),
+        ("docs", "*.md"),
+        ("scripts", "*.sh"),
+        ("tests", "*.py"),
+        ("model_card", "*.md"),
+    ):
         assert {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(file)} <= names
 
 
