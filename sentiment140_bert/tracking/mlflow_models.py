@@ -17,6 +17,7 @@ from sentiment140_bert.trust import check_folder, plain_yaml
 
 PREFIX = "models:/"
 REQUIREMENTS = ("torch", "transformers", "tokenizers")
+TEXT = "text"  # the column that a logged model reads
 SHA = "weights_sha256"  # a tag: it finds a model whose registration was never answered
 
 
@@ -142,10 +143,11 @@ def log(tracked_run: TrackedRun, run_id: str) -> str:
         name="model",
         model_card=ModelCard(tracked_run.run.card.read_text("utf-8")),
         task="text-classification",
+        # MLflow evaluates texts of a column without a name as Python literals: "5" fails, and quoted texts lose quotes.
         signature=ModelSignature(
-            Schema([ColSpec("string")]), Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+            Schema([ColSpec("string", TEXT)]), Schema([ColSpec("string", "label"), ColSpec("double", "score")])
         ),
-        input_example=[metrics["examples"][0]["text"]],
+        input_example=[{TEXT: metrics["examples"][0]["text"]}],
         model_config={"truncation": True},
         pip_requirements=[f"{name}=={versions[name].partition('+')[0]}" for name in REQUIREMENTS],
         metadata={SHA: metrics[SHA], "data_fingerprint": metrics["data_fingerprint"]},

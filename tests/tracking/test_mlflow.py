@@ -128,17 +128,19 @@ def test_system_metrics(tracked) -> None:
 
 def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: MlflowServer, monkeypatch) -> None:
     import mlflow
+    import pandas
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.url)
     texts = ["@a_user what a lovely surprise http://example.com/1", "my phone died &amp; again", "so tired " * 300]
     expected = [answer for _, answer in predict(str(life), texts)]
     registered = f"models:/{name_registered(life)}@best"
-    answers = mlflow.pyfunc.load_model(registered).predict(texts)
+    answers = mlflow.pyfunc.load_model(registered).predict(pandas.DataFrame({"text": texts}))
     assert list(answers["label"]) == [result.label for result in expected]
     assert list(answers["score"]) == pytest.approx([result.score for result in expected], abs=1e-5)
     classify = mlflow.transformers.load_model(registered)
     assert classify(texts[:2])[0]["score"] == pytest.approx(expected[0].score, abs=1e-5)
     info = mlflow.models.get_model_info(registered)
+    assert info.signature.inputs.input_names() == ["text"]  # without a name, MLflow's server evaluates texts as Python
     assert info.signature.outputs.input_names() == ["label", "score"]
     assert info.metadata["weights_sha256"] == hash_file(life / "model" / "model.safetensors")
     requirements = Path(mlflow.artifacts.download_artifacts(f"{registered}/requirements.txt")).read_text()
