@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -29,6 +30,7 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 SURROGATE = re.compile("[\ud800-\udfff]")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_new_files: set[Path] = set()  # this process replaces nothing that comes into being there
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 
 
@@ -65,6 +67,23 @@ def expand_path(place: Place, what: str = "path") -> Path:
     return path
 
 
+def keep_new(path: Path, is_new: bool) -> None:
+    """Let :func:`write_whole` never replace a file that somebody makes at ``path`` meanwhile, or let it again."""
+    (_new_files.add if is_new else _new_files.discard)(path.resolve())
+
+
+def _refuse_to_replace(path: Path, made: Path) -> None:
+    """Raise if there is something at ``path`` after all, and keep what was made, for it may have taken hours."""
+    if not os.path.lexists(path):
+        return
+    numbers = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(1))
+    other = next(place for place in numbers if not os.path.lexists(place))
+    made.replace(other)
+    raise RunError(
+        f"{path} came into being while this command worked, and is not replaced.", f"What it made is {other}."
+    )
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path next to ``path`` to write to, and rename it into place when the block succeeds.
@@ -73,7 +92,8 @@ def write_whole(path: Path) -> Iterator[Path]:
     is on the disk itself: a power cut leaves the old or the new one.
 
     Raises:
-        RunError: Nothing can be written there, it is something else than a file, or the disk is full.
+        RunError: Nothing can be written there, it is something else than a file, or the disk is full; or
+            :func:`keep_new` was called, and there is a file now.
     """
     with explain_refused_write(path):
         if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
@@ -87,6 +107,8 @@ def write_whole(path: Path) -> Iterator[Path]:
             yield temporary
             settle(temporary)
             with explain_refused_write(path):
+                if path.resolve() in _new_files:
+                    _refuse_to_replace(path, temporary)
                 temporary.replace(path)
             synchronize(path.parent)
     finally:
@@ -98,11 +120,13 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was; after a kill while it
-    is replaced, :func:`remove_leftovers` brings it back.
+    is replaced, :func:`remove_leftovers` brings it back. A folder that comes into being meanwhile is not replaced.
 
     Raises:
-        RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full.
+        RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full; or
+            there was nothing at first and is something now.
     """
+    is_new = not os.path.lexists(path)
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
@@ -116,6 +140,8 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             yield temporary
             settle(temporary)
             with explain_refused_write(path):
+                if is_new:
+                    _refuse_to_replace(path, temporary)
                 _put_in_place(temporary, path, former)
             synchronize(path.parent)
     finally:

@@ -22,6 +22,7 @@ from sentiment140_bert.files import (
     build_full_disk_error,
     explain_full_disk,
     hash_file,
+    keep_new,
     remove_leftovers,
     write_folder_whole,
     write_json,
@@ -171,6 +172,40 @@ def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch
     replace(folder, temporary.with_name(f"{temporary.name}{FORMER}"))
     remove_leftovers(tmp_path)
     assert (folder / "weights").read_text() == "old"
+
+
+def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Neither a file that was promised to be new nor a folder; what was made stays next to it."""
+    file, folder = tmp_path / "labels.csv", tmp_path / "export"
+    keep_new(file, True)
+
+    def make_file() -> None:
+        with write_whole(file) as temporary:
+            temporary.write_text("made")
+            file.write_text("a person's")
+
+    def make_folder() -> None:
+        with write_folder_whole(folder) as temporary:
+            (temporary / "graph").write_text("made")
+            folder.mkdir()
+            (folder / "thesis.txt").write_text("a person's")
+
+    with pytest.raises(RunError, match="came into being") as caught:
+        make_file()
+    assert str(tmp_path / "labels-1.csv") in caught.value.hint
+    with pytest.raises(RunError, match="came into being"):
+        make_folder()
+    there = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path).as_posix(): path.read_text() for path in there} == {
+        "labels.csv": "a person's",
+        "labels-1.csv": "made",
+        "export/thesis.txt": "a person's",
+        "export-1/graph": "made",
+    }
+    keep_new(file, False)
+    with write_whole(file) as temporary:
+        temporary.write_text("as --overwrite allows")
+    assert file.read_text() == "as --overwrite allows"
 
 
 @pytest.mark.parametrize("name", [".", "..", "deep/..", "/"])

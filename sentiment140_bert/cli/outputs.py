@@ -10,6 +10,7 @@ import click
 import cloup
 
 from sentiment140_bert.errors import S140Error
+from sentiment140_bert.files import keep_new
 from sentiment140_bert.run import RunDir, saved_recipe
 
 SOURCES = ("dataset", "labels_file", "manual_test", "drop_suspects")  # settings of a run that name files
@@ -54,8 +55,10 @@ def check_outputs(ctx: click.Context) -> None:
             )
         if any(_holds(name, target) for name in _list_names(others)):
             raise S140Error(f"{output} is an input and would be overwritten.", "Choose another file to write.")
-        if target.exists() and not ctx.meta.get(REPLACES):
+        replaces = bool(ctx.meta.get(REPLACES))
+        if target.exists() and not replaces:
             raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
+        keep_new(target, not replaces)
 
 
 def _list_names(values: list[Any]) -> Iterator[str | Path]:
@@ -64,7 +67,7 @@ def _list_names(values: list[Any]) -> Iterator[str | Path]:
         if isinstance(value, tuple):
             yield from _list_names(list(value))
         elif isinstance(value, str | Path) and value != "":
-            yield value
+            yield "/dev/stdin" if value == "-" else value
             if _is_run(value):
                 data = saved_recipe(value).data
                 yield from (name for name in (getattr(data, setting) for setting in SOURCES) if name)

@@ -19,19 +19,20 @@ from sentiment140_bert.run import EVAL_RESULTS, FIGURES, GRAPHS, GRAPHS_NOTE
 if TYPE_CHECKING:
     from sentiment140_bert.hub.reply_shapes import User
 
+CONFIGS = ("default", "tokenized", "three_way")
 # Files of an earlier push that this one may no longer have, by kind of repository; nothing else is ever removed.
 REMOVABLE = {
     "model": (
         *(f"figures/{name}" for name in FIGURES),
         EVAL_RESULTS,
-        "model-*-of-*.safetensors",
+        f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",
         "model.safetensors.index.json",
         "tracking.json",
         "added_tokens.json",
         "special_tokens_map.json",
         "vocab.txt",
     ),
-    "dataset": ("default/*.parquet", "tokenized/*.parquet", "three_way/*.parquet"),
+    "dataset": tuple(f"{config}/*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.parquet" for config in CONFIGS),
     "space": (),
 }
 SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
@@ -265,6 +266,11 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
             new = {"tag": target.tag, "revision": pushed.commit, "exist_ok": True}
             hub.retry(f"tagging {target.name}", hub.api.create_tag, **target.about, **new)
     return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
+
+
+def is_replaced(name: str, target: Target, files: Mapping[str, Path | bytes]) -> bool:
+    """Return True if a push of these files replaces or removes the file of this name."""
+    return name in files or _is_removable(name, target.kind, [GRAPHS_NOTE])
 
 
 def _is_removable(name: str, kind: str, names: list[str]) -> bool:

@@ -16,7 +16,7 @@ import sentiment140_bert
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.markup import format_score
 from sentiment140_bert.credentials import conceal_output
-from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.recipe import load_recipe
 from sentiment140_bert.results import make_table
 from sentiment140_bert.run import CALIBRATION, CONFUSION, LEARNING, RunDir
@@ -164,6 +164,11 @@ def train_or_resume(recipe: str, runs: Path) -> Path:
     if run.is_finished() and run.weights.is_file():
         print(f"{run.path} is finished; nothing is trained. To train it again, remove the folder")
         return run.path
+    if run.is_run() and run.is_finished() and not newest_complete(run.checkpoints):
+        raise RunError(
+            f"{run.path} is finished, but its model is not there.",
+            "Wait until Drive has it, or remove the folder to train again.",
+        )
     if resume := run.is_run():
         run.metrics.unlink(missing_ok=True)  # Drive kept the scores, but not yet the larger model
     chosen = sentiment140_bert.saved_recipe(run.path) if resume else load_recipe(recipe)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sentiment140_bert.hub.client import Hub
     from sentiment140_bert.hub.push import Target
 
-EMPTY_SPACE = {".gitattributes", "README.md"}
-
 
 def collect_demo(
     run: RunDir,
@@ -60,22 +58,15 @@ def collect_demo(
 
 
 def check_space(hub: Hub, space: Target, model: Target) -> None:
-    """Make sure that the page will be able to load the model, and replaces no other app.
+    """Make sure that the page will be able to load the model.
 
     Raises:
-        HubError: The model is private, or the Space holds another app.
+        HubError: The model is private.
     """
-    from sentiment140_bert.hub import fetch, push
+    from sentiment140_bert.hub import push
 
     if model.private is None and push.is_private(hub, model):
         raise HubError(
             f"{model.name} is private, and the page of {space.name} loads it without a login.",
             "Publish it with --public, or omit --space-repo-id.",
-        )
-    card, commit = push.read_card(hub, space)
-    others = sorted(set(fetch.list_files(space.kind, space.repo_id, commit)) - EMPTY_SPACE)
-    if others and not (card and "demo" in merge.parse_card(card).sections):
-        raise HubError(
-            f"{space.name} holds an app that `s140 push-to-hub` did not write: {', '.join(others[:3])}.",
-            "Name a new Space, or remove these files there.",
         )

@@ -7,13 +7,17 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sentiment140_bert.cards.merge import parse_card
 from sentiment140_bert.errors import HubError
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
+    from sentiment140_bert.cards.model import Files
+    from sentiment140_bert.hub.client import Hub
     from sentiment140_bert.hub.push import Target
 
 log = logging.getLogger(__name__)
+EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,12 @@ class Destination:
 
         Raises:
             HubError: A name is wrong or missing, or options contradict each other.
+            SecretError: One of them holds a secret.
         """
-        from sentiment140_bert.hub import push
+        from sentiment140_bert.hub import push, secrets
 
+        texts = {name: value for name, value in vars(self).items() if isinstance(value, str)}
+        secrets.check_files((f"--{name.replace('_', '-')}", text.encode()) for name, text in texts.items())
         if self.create_pr and self.revision not in (None, "main"):
             raise HubError("--create-pr and --revision exclude each other.", "A pull request is made from main.")
         for flag, name in (("--tag", self.tag), ("--revision", self.revision)):
@@ -96,6 +103,31 @@ class Destination:
         words += ["--create-pr"] if self.create_pr else []
         words += ["--onnx"] if self.onnx else []
         return shlex.join(words)
+
+
+def refuse_other_files(hub: Hub, target: Target, files: Files) -> None:
+    """Make sure that a push replaces and removes only files of earlier pushes, unless people will review it.
+
+    Args:
+        hub: Logged in.
+        target: Opened; its card can be read.
+        files: The files to push; in a Space no other file may be there.
+
+    Raises:
+        HubError: The repository holds the work of another tool or person.
+    """
+    from sentiment140_bert.hub import fetch, push
+
+    card, commit = push.read_card(hub, target)
+    if (target.revision or "").startswith("refs/pr/") or target.create_pr or (card and parse_card(card).sections):
+        return
+    names = set(fetch.list_files(target.kind, target.repo_id, commit)) - EMPTY
+    others = names if target.kind == "space" else {name for name in names if push.is_replaced(name, target, files)}
+    if others:
+        raise HubError(
+            f"{target.name} holds files that `s140 push-to-hub` did not write: {', '.join(sorted(others)[:3])}.",
+            "Name a new repository, or remove these files there.",
+        )
 
 
 def check_access(destination: Destination) -> None:

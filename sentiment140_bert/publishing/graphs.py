@@ -24,7 +24,7 @@ INT8_TOLERANCE = 0.05
 
 
 def update_graphs(run: RunDir, weights_sha256: str, requested: bool) -> None:
-    """Write the graphs into the model folder if they are requested or were published before, and are not of these weights.
+    """Write the graphs into the model folder if they are requested or published, and are not of these weights yet.
 
     Raises:
         MissingExtra: A package of the extra ``onnx`` is missing.

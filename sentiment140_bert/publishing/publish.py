@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import schemas
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.model import (
     Files,
@@ -23,12 +23,12 @@ from sentiment140_bert.cards.model import (
     write_model_folder,
 )
 from sentiment140_bert.data import loading
-from sentiment140_bert.data.corpora import add_description, list_decided_keys
+from sentiment140_bert.data.corpora import add_description, identify_corpus, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing.demo import check_space, collect_demo
-from sentiment140_bert.publishing.destination import Destination
+from sentiment140_bert.publishing.destination import Destination, refuse_other_files
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import ListedFiles, Pushed, PushResult
@@ -140,7 +140,14 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
     from sentiment140_bert.data.cache import find_cached
     from sentiment140_bert.hub import secrets
 
-    prepared, tokens = find_cached(data) or loading.load_data(saved_recipe(run.path))[:2]
+    recipe, cached = saved_recipe(run.path), find_cached(data)
+    is_known_corpus = identify_corpus(cached[0].report).kind != "other" if cached else recipe.data.dataset == "sample"
+    if not (is_known_corpus or trust.is_known_place("run", str(run.path.resolve()))):
+        raise RunError(
+            f"{run.path} was not trained here, and its tweets may be yours: they are not published.",
+            "If the run is yours, repeat its `s140 train` command first: it trains nothing, and remembers the run.",
+        )
+    prepared, tokens = cached or loading.load_data(recipe)[:2]
     if data["fingerprint"] != tokens.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} has changed since it was trained (the fingerprint differs).",
@@ -183,18 +190,22 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
     from sentiment140_bert.hub import push
 
     if "dataset" in targets:
-        _check_sizes(targets["dataset"], _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0]))
+        files = _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0])
+        _check_sizes(targets["dataset"], files)
+        refuse_other_files(hub, targets["dataset"], files)
     run.read_publications()
     if "model" in targets:
         files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
+        refuse_other_files(hub, targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
         push.upload_large(hub, targets["model"], weights)
     if "space" in targets:
         check_space(hub, targets["space"], targets["model"])
         card = push.read_card(hub, targets["space"])[0]
-        model_id = targets["model"].repo_id
-        _check_sizes(targets["space"], collect_demo(run, metrics, targets["space"], model_id, UNKNOWN_COMMIT, card))
+        files = collect_demo(run, metrics, targets["space"], targets["model"].repo_id, UNKNOWN_COMMIT, card)
+        _check_sizes(targets["space"], files)
+        refuse_other_files(hub, targets["space"], files)
 
 
 def _check_card(files: Files) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 
 CHECKPOINT_FLAG = "--checkpoint-repo-id"
+OUTPUT_FLAGS = ("--output-dir", "--output_dir")
 FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml")
 FILE_ENDINGS += (".gz", ".bz2", ".xz", ".zip")
 
@@ -41,7 +42,15 @@ def make_arguments_public(arguments: Sequence[str]) -> list[str]:
             public.pop()
         elif not word.startswith((f"{CHECKPOINT_FLAG}=", "--set=checkpoint_repo_id=")):
             public.append(word)
-    return [strip_folders(word) for word in public]
+    return [_strip_output_dir(word, before) for before, word in zip(["", *public], public, strict=False)]
+
+
+def _strip_output_dir(argument: str, before: str) -> str:
+    """Return an argument without folders; that of a run need not exist yet to be one."""
+    if before in OUTPUT_FLAGS or argument.startswith(tuple(f"{flag}=" for flag in OUTPUT_FLAGS)):
+        flag, equals, value = argument.rpartition("=")
+        return f"{flag}{equals}{Path(value).name}"
+    return strip_folders(argument)
 
 
 def strip_folders(argument: str) -> str:

@@ -12,12 +12,13 @@ from typing import Any
 
 from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
 from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, check_artifacts
-from sentiment140_bert.tracking.tracked_run import TrackedRun
+from sentiment140_bert.tracking.tracked_run import CARD, TrackedRun
 from sentiment140_bert.trust import check_folder, plain_yaml
 
 PREFIX = "models:/"
 REQUIREMENTS = ("torch", "transformers", "tokenizers")
 TEXT = "text"  # the column that a logged model reads
+ODD_ANSWERS = (TypeError, AttributeError, LookupError, RecursionError)  # what MLflow's client makes of them
 SHA = "weights_sha256"  # a tag: it finds a model whose registration was never answered
 
 
@@ -39,6 +40,7 @@ def fetch(name: str) -> Iterator[Path]:
         ModelError: There is no such model, or it is no text classifier of MLflow's transformers flavour.
     """
     try:
+        from google.protobuf.json_format import ParseError
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
     except ImportError:
@@ -47,7 +49,7 @@ def fetch(name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="s140-") as place:
         try:
             logged = Path(download_artifacts(artifact_uri=_place_of(name), dst_path=str(Path(place) / "logged")))
-        except (MlflowException, OSError, ValueError) as error:
+        except (MlflowException, ParseError, OSError, ValueError, *ODD_ANSWERS) as error:
             raise ModelError(
                 f"The registry cannot provide {name}: {first_line(error)}.",
                 "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3; "
@@ -141,7 +143,7 @@ def log(tracked_run: TrackedRun, run_id: str) -> str:
     info: Any = mlflow.transformers.log_model(
         classify,
         name="model",
-        model_card=ModelCard(tracked_run.run.card.read_text("utf-8")),
+        model_card=ModelCard(tracked_run.files().get(CARD, b"").decode()),
         task="text-classification",
         # MLflow evaluates texts of a column without a name as Python literals: "5" fails, and quoted texts lose quotes.
         signature=ModelSignature(

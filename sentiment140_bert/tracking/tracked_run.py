@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sentiment140_bert import schemas
+from sentiment140_bert.errors import SecretError
+from sentiment140_bert.hub import secrets
 from sentiment140_bert.recipe import Recipe, TrackingConfig
 from sentiment140_bert.run import FIGURES, STUDY_FIGURES, RunDir
 from sentiment140_bert.schemas.history import parse_entry
 
+log = logging.getLogger(__name__)
 METRICS, PUBLISHED, CARD = "metrics.json", "published.json", "README.md"
 # A table of runs is sorted and filtered by these; the whole recipe is sent as a file.
 CURATED = (
@@ -176,13 +180,23 @@ class TrackedRun:
         for path in (run.data, run.environment, *figures, run.card, run.metrics, run.published):
             if path.is_file():
                 files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
-        return files
+        return {name: content for name, content in files.items() if _may_leave(name, content)}
 
     def weights(self) -> str | None:
         """Return the sha256 of the weights that were scored; None before that."""
         if not (self.run.is_finished() and self.run.weights.is_file()):
             return None
         return str(self.run.read(self.run.metrics, schemas.WeightsRecord)["weights_sha256"])
+
+
+def _may_leave(name: str, content: bytes) -> bool:
+    """Return True unless a file, of which the card is written by people, too, holds a secret."""
+    try:
+        secrets.check_files([(name, content)])
+    except SecretError as error:
+        log.warning("trackers: %s They do not get this file.", error.message)
+        return False
+    return True
 
 
 def digest(content: bytes) -> str:

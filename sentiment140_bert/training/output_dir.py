@@ -39,6 +39,11 @@ def refuse_foreign_files(run: RunDir) -> None:
             "Choose another --output-dir, or move those checkpoints.",
         )
     if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
+        if other := trust.find_other_run(run.checkpoints):
+            raise RunError(
+                f"{run.checkpoints.resolve()} keeps the checkpoints of {other}.",
+                f"Give this run a folder of its own, and let {run.checkpoints} lead there.",
+            )
         trust.remember_place("checkpoints", trust.describe_link(run.checkpoints))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import schemas
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted
@@ -145,14 +146,17 @@ class Start:
 def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
     """Train on the local disk, and copy the run to its place on a mounted object store."""
     output_dir.refuse_foreign_files(run)
-    resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
-    if resume and run.is_finished():
-        return finish_run(run, request)
+    is_first = os.environ.get("RANK") in (None, "", "0")  # of several processes, which share the lock
+    with lock_folder(run.path, "training", create=True) if is_first else nullcontext():
+        resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
+        trust.remember_place("run", str(run.path.resolve()))
+        if resume and run.is_finished():
+            return finish_run(run, request)
 
-    def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
-        return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
+        def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
+            return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
-    return volumes.train_on_local_disk(train_locally, run, resume)
+        return volumes.train_on_local_disk(train_locally, run, resume)
 
 
 @contextmanager
@@ -168,6 +172,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
         if processes.is_main_process:
             stack.enter_context(lock_folder(run.path, "training", create=True))
             resumes = output_dir.resolve_output_dir(run, recipe, request.resume, request.overwrite)
+            trust.remember_place("run", str(run.path.resolve()))
             tracks.choose_trackers(run, recipe, resumes)
             if not (resumes and run.is_finished()):
                 remote = remote_run.open_remote_run(run, recipe, request.resume, request.overwrite)

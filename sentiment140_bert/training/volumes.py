@@ -74,7 +74,7 @@ class VolumeCopy:
 
     def __init__(self, local: RunDir, target: RunDir) -> None:
         self.local, self.target = local, target
-        self.is_started = False
+        self.is_started = not target.is_run()  # otherwise an earlier run is to be resumed or overwritten
 
     def fetch(self) -> None:
         """Copy what resumes an unfinished run from the volume, and nothing else, which would be copied back to it.
@@ -124,7 +124,7 @@ class VolumeCopy:
 
     def _start(self) -> None:
         if not self.is_started:
-            self.target.clear()  # of an earlier run, which was to be overwritten
+            self.target.clear()
         self.is_started = True
 
 

@@ -24,6 +24,7 @@ from sentiment140_bert.errors import TrustError
 log = logging.getLogger(__name__)
 UNCLEAR = re.compile(r"[\\\s\x00-\x1f\x7f]")  # in an address
 LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_named: set[str] = set()  # places, as they are noted, by this process
 LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
 LARGEST |= {".jsonl": 100_000_000}
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
@@ -113,6 +114,19 @@ def describe_link(link: Path) -> str:
     return f"{link.parent.resolve()} -> {link.resolve()}"
 
 
+def find_other_run(link: Path) -> Path | None:
+    """Return another run of this user whose checkpoints are in the folder that a run's link leads to, if there is one.
+
+    Two runs in one folder would resume from, and remove, each other's checkpoints.
+    """
+    own, target = link.parent.resolve(), link.resolve()
+    runs = [Path(line.removeprefix("checkpoints ").rpartition(" -> ")[0]) for line in _known_places() if " -> " in line]
+    if target.name == link.name:
+        runs.append(target.parent)
+    others = (run for run in runs if run != own and os.path.lexists(run / link.name))
+    return next((run for run in others if (run / link.name).resolve() == target), None)
+
+
 def remember_place(kind: str, place: str) -> None:
     """Note that the user named a place, so that a run may name it from now on.
 
@@ -125,6 +139,7 @@ def remember_place(kind: str, place: str) -> None:
     line = _line(kind, place)
     if line in _known_places():
         return
+    _named.add(line)
     file = _file_of_places()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -150,9 +165,9 @@ def _line(kind: str, place: str) -> str:
 
 def _known_places() -> set[str]:
     try:
-        return set(_file_of_places().read_text("utf-8").splitlines())
+        return _named | set(_file_of_places().read_text("utf-8").splitlines())
     except (OSError, UnicodeDecodeError):
-        return set()
+        return _named
 
 
 def _file_of_places() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub_server import HubServer
-from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, titles
+from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, published, titles
 from sentiment140_bert.publishing import publish
 from tiny_run import flags
 
@@ -213,3 +213,29 @@ def test_the_library_gives_what_the_command_line_prints(hub: HubServer, run_copy
         "dataset": usual | data | {"commit": hub.head(DATA, "dataset")},
         "model": usual | model | {"commit": hub.head(MODEL)},
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("model", "model.safetensors"), ("model", "vocab.txt"), ("dataset", "data.json")]
+)
+def test_files_of_another_tool_are_neither_replaced_nor_removed(hub: HubServer, push, kind: str, name: str) -> None:
+    repo_id = {"model": MODEL, "dataset": DATA}[kind]
+    hub.create(repo_id, kind)
+    hub.write(repo_id, "README.md", b"# Mine\n", kind)
+    hub.write(repo_id, name, b"three years of work", kind)
+    before = hub.head(repo_id, kind)
+    assert f"holds files that `s140 push-to-hub` did not write: {name}." in " ".join(push(code=1).stderr.split())
+    assert hub.head(repo_id, kind) == before
+    assert published(hub) == [repo_id]
+
+
+def test_files_next_to_those_of_an_earlier_push_stay(hub: HubServer, pushed: Path, push) -> None:
+    names = {"dataset": ["default/my-own.parquet", "tokenized/other.parquet"], "model": ["onnx/mine.onnx", "notes.md"]}
+    for kind, repo_id in (("dataset", DATA), ("model", MODEL)):
+        for name in names[kind]:
+            hub.write(repo_id, name, b"of a person", kind)
+    change_description = ("--citation", "@misc{x}")
+    push(*change_description)
+    for kind, repo_id in (("dataset", DATA), ("model", MODEL)):
+        files = hub.files(repo_id, kind)
+        assert all(files[name] == b"of a person" for name in names[kind])

@@ -16,7 +16,7 @@ import yaml
 from command_line import Command
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, commits_of_ours
-from sentiment140_bert import prepare, saved_recipe
+from sentiment140_bert import prepare, saved_recipe, trust
 from sentiment140_bert.errors import SecretError
 from sentiment140_bert.hub import secrets
 
@@ -280,6 +280,14 @@ def test_a_secret_in_the_card_on_the_hub_stops_the_push(hub: HubServer, push, ru
     assert hub.head(MODEL) == before
 
 
+def test_a_secret_in_a_message_or_a_name_stops_the_push(hub: HubServer, push, run_copy: Path) -> None:
+    for flag in ("--commit-message", "--tag", "--revision"):
+        result = push(flag, f"v1-{HF}", code=1)
+        assert flag in result.stderr
+        assert HF not in result.output
+    assert not hub.requests
+
+
 def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path, cache: Path) -> None:
     sample = Path(str(files("sentiment140_bert.data"))) / "sample"
     rows = (sample / "tweets.csv").read_text("latin-1").splitlines(keepends=True)
@@ -290,6 +298,7 @@ def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path
     recipe["data"] |= {"dataset": os.fspath(tweets), "max_samples": None, "validation_size": 20, "test_size": 20}
     (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     (run_copy / "data.json").write_text(json.dumps(prepare(saved_recipe(run_copy))))
+    trust.remember_place("run", str(run_copy.resolve()))  # as a training does
     result = push(to=("--dataset-repo-id", DATA), code=1)
     check_stopped(result, hub, "default/train-00000-of-00001.parquet", HF)
     secrets.make_tweet_check()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")  # may be anything

@@ -88,7 +88,7 @@ def test_another_app_is_not_replaced(hub: HubServer, run_copy: Path, push: Push)
     hub.create(SPACE, "space")
     hub.write(SPACE, "app.py", b"import gradio", "space")
     refused = push(to=BOTH, code=1)
-    assert f"space {SPACE} holds an app that `s140 push-to-hub` did not write: app.py." in refused.output
+    assert f"space {SPACE} holds files that `s140 push-to-hub` did not write: app.py." in refused.output
     assert (MODEL not in {repo_id for _, repo_id in hub.repos}) or titles(hub, MODEL) == ["initial commit"]
     assert hub.files(SPACE, "space").keys() == {".gitattributes", "app.py"}
 

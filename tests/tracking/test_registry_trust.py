@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import sentiment140_bert
+from sentiment140_bert.errors import ModelError
 
 Register = Callable[[str], str]
 
@@ -40,6 +43,45 @@ def test_its_weights_lie_in_it(register: Register, tmp_path: Path) -> None:
         name = register(f"flavors:\n  transformers:\n    model_binary: {place}\n")
         with pytest.raises(sentiment140_bert.S140Error, match="was not logged by MLflow's transformers flavour"):
             sentiment140_bert.load_classifier(name)
+
+
+ANSWERS = [
+    '{"artifact_uri": {"a": 1}}',
+    '{"artifact_uri": [1]}',
+    "null",
+    "[]",
+    '"x"',
+    '{"files": null}',
+    '{"files": [1]}',
+]
+ANSWERS += ['{"files": [{"is_dir": false}]}', '{"files": [{"path": 7}]}', "[" * 100_000]
+
+
+def test_an_odd_answer_of_its_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    replies: list[bytes] = []
+
+    class Odd(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_place = "get-download-uri" in self.path and not replies[0].startswith(b'{"artifact_uri')
+            body = b'{"artifact_uri": "mlflow-artifacts:/1/models/m"}' if is_place else replies[0]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    for answer in ANSWERS:
+        replies[:] = [answer.encode()]
+        with pytest.raises(ModelError, match="The registry cannot provide models:/x/1"):
+            sentiment140_bert.load_classifier("models:/x/1")
+    server.shutdown()
+    server.server_close()
 
 
 LARGE = f"flavors: [{'{}, ' * 50_000}]"  # which takes PyYAML minutes

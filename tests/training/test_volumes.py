@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from conftest import as_csv, six_columns
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import volumes
 from sentiment140_bert.training.checkpoints import newest_complete
+from test_locks import HOLDER
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -157,6 +160,24 @@ def test_no_link_is_followed_from_or_to_a_volume(tmp_path: Path) -> None:
     (local.path / "y.log").symlink_to(tmp_path / "id_rsa")
     copy.update()
     assert not (target.path / "y.log").exists()
+
+
+def test_a_run_there_has_one_writer_and_loses_no_file_of_a_person(volume: Path, encoder: Path, s140, tmp_path) -> None:
+    words = ["train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, max_steps=1)]
+    holder = [sys.executable, "-c", HOLDER, str(volume / "run")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert f"is in use: training by process {other.pid}" in s140(*words, code=1).stderr
+        other.kill()
+    local, target = RunDir(tmp_path / "local"), RunDir(volume / "new")
+    local.path.mkdir()
+    (local.path / "recipe.yaml").write_text("of the run")
+    copy = volumes.VolumeCopy(local, target)
+    (target.path / "figures").mkdir(parents=True)
+    (target.path / "figures" / "mine.png").write_text("of a person, after the training began")
+    copy.update()
+    assert (target.path / "figures" / "mine.png").is_file()
+    assert target.recipe.read_text() == "of the run"
 
 
 @pytest.mark.long

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,10 @@ from click.testing import CliRunner
 from sentiment140_bert import trust
 from sentiment140_bert.cards.figures import draw_figures
 from sentiment140_bert.cli import main
+from sentiment140_bert.errors import RunError
+from sentiment140_bert.files import write_whole
 from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.training.output_dir import refuse_foreign_files
 
 pytest_plugins = "model_fixtures"
 
@@ -76,6 +81,27 @@ def test_a_link_to_checkpoints_is_of_one_run(tmp_path: Path) -> None:
     trust.check_folder(tmp_path / "own")
     with pytest.raises(trust.TrustError, match="points outside"):
         trust.check_folder(tmp_path / "theirs")
+
+
+def test_two_runs_do_not_share_a_folder_of_checkpoints(tmp_path: Path) -> None:
+    """They would resume from, and remove, each other's checkpoints."""
+    runs = [RunDir(tmp_path / name) for name in ("first", "second", "third")]
+    (tmp_path / "disk").mkdir()
+    (runs[0].path / "checkpoints").mkdir(parents=True)
+    for run in runs[1:]:
+        run.path.mkdir()
+        run.checkpoints.symlink_to(tmp_path / "disk")
+    refuse_foreign_files(runs[1])
+    with pytest.raises(RunError, match=r"keeps the checkpoints of .*second"):
+        refuse_foreign_files(runs[2])
+    runs[2].checkpoints.unlink()
+    runs[2].checkpoints.symlink_to(runs[0].checkpoints)
+    with pytest.raises(RunError, match=r"keeps the checkpoints of .*first"):
+        refuse_foreign_files(runs[2])
+    runs[1].checkpoints.unlink()  # it was moved, and needs the folder no more
+    runs[2].checkpoints.unlink()
+    runs[2].checkpoints.symlink_to(tmp_path / "disk")
+    refuse_foreign_files(runs[2])
 
 
 def test_a_run_that_does_not_say_what_its_tweets_were_reads_no_file(archive: Path) -> None:
@@ -146,6 +172,16 @@ def test_no_file_is_replaced_unasked(archive: Path) -> None:
     assert Path("thesis.html").read_text() == "three years of work"
 
 
+def test_a_file_that_comes_into_being_meanwhile_is_not_replaced(archive: Path) -> None:
+    words = ["predict", "run", "so good", "--output", "labels.csv"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    with pytest.raises(RunError, match="came into being"), write_whole(Path("labels.csv")) as temporary:
+        temporary.write_text("another process had the same name in mind")
+    assert CliRunner().invoke(main, [*words, "--overwrite"]).exit_code == 0
+    with write_whole(Path("labels.csv")) as temporary:
+        temporary.write_text("as the flag allows")
+
+
 def test_an_output_replaces_no_file_of_a_folder_that_is_read(archive: Path) -> None:
     Path("saved").mkdir()
     Path("saved/state.json").write_text("precious")
@@ -172,3 +208,16 @@ def test_an_output_replaces_no_file_that_is_read(archive: Path) -> None:
             result = CliRunner().invoke(main, [*words, str(Path(name).resolve())])
             assert "would be overwritten" in result.output, (words, name)
             assert Path(name).read_text() == "precious"
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="this system does not name standard input")
+def test_an_output_is_not_the_file_that_standard_input_comes_from(archive: Path) -> None:
+    Path("piped.txt").write_text("so good\n")
+    words = ["predict", "run", "--input", "-", "--overwrite", "--output", "piped.txt"]
+    with Path("piped.txt").open() as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "sentiment140_bert", *words], stdin=file, capture_output=True, text=True
+        )
+    assert done.returncode == 1
+    assert "would be overwritten" in done.stderr
+    assert Path("piped.txt").read_text() == "so good\n"

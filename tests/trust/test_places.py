@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from conftest import as_csv, six_columns
 from eavesdropper import Eavesdropper
 from hub_server import HubServer
 from sentiment140_bert import trust
@@ -338,7 +340,7 @@ def test_a_trackers_odd_answer_is_not_written_down(run_copy: Path) -> None:
 def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     from sentiment140_bert.publishing import origin
     from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
-    from sentiment140_bert.recipe.privacy import make_public
+    from sentiment140_bert.recipe.privacy import make_arguments_public, make_public
 
     assert {"labels_file", "manual_test", "drop_suspects"} == {*FILE_SETTINGS}
     for name in FILE_SETTINGS:
@@ -347,7 +349,36 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
         assert getattr(make_public(Recipe().with_values({name: "anna/secret.txt"})).data, name) == "secret.txt"
         if name != "drop_suspects":  # told apart
             assert not origin.is_public(recipe.data)
+    words = ["train", "--output-dir", "anna/secret/run", "--model-name-or-path", "some/model"]
+    assert make_arguments_public(words) == ["train", "--output-dir", "run", "--model-name-or-path", "some/model"]
+    assert make_arguments_public(["train", "--output-dir=anna/secret/run"]) == ["train", "--output-dir=run"]
     assert make_public(Recipe().with_values({"dataset": "anna/letters.bz2"})).data.dataset == "letters.bz2"
     for name, is_on_hub, public in (("anna/tweets", False, "tweets"), ("anna/tweets", True, "anna/tweets")):
         recipe = Recipe().with_values({"dataset": name})  # there may be such a folder no more
         assert make_public(recipe, is_on_hub=is_on_hub).data.dataset == public
+
+
+def test_a_run_of_somebody_else_does_not_publish_tweets_from_the_cache(
+    run_copy: Path, encoder: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    """The fingerprint of private tweets is public, with every model that was trained on them."""
+    tweets = tmp_path / "private.csv"
+    tweets.write_text(as_csv(six_columns(240)), "latin-1")
+    words = flags(dataset=tweets, model_name_or_path=encoder, max_samples=200, validation_size=20, test_size=20)
+    train = ["train", "--output-dir", str(tmp_path / "own"), *words, "--manual-test", "none"]
+    assert CliRunner().invoke(main, [*map(str, train)]).exit_code == 0
+    own = json.loads((tmp_path / "own" / "data.json").read_text())
+    forged = json.loads((run_copy / "data.json").read_text()) | {
+        key: own[key] for key in ("fingerprint", "tokenizer", "splits")
+    }
+    (run_copy / "data.json").write_text(json.dumps(forged))
+    push = ["--dataset-repo-id", "tester/tweets", "--dry-run"]
+    refused = CliRunner().invoke(main, ["push-to-hub", str(run_copy), *push])
+    assert refused.exit_code == 1
+    assert "was not trained here" in refused.output
+    assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "own"), *push]).exit_code == 0
+    shutil.move(tmp_path / "own", tmp_path / "moved")
+    assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "moved"), *push]).exit_code == 1
+    train[2] = str(tmp_path / "moved")
+    assert CliRunner().invoke(main, [*map(str, train)]).exit_code == 0
+    assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "moved"), *push]).exit_code == 0

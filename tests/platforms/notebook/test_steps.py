@@ -9,8 +9,8 @@ import pytest
 
 from hub_server import HubServer
 from kept_trainings import REPO, kept_steps
-from on_hub import DATA, MODEL, published
-from sentiment140_bert.errors import ModelError, S140Error, TrustError
+from on_hub import DATA, MODEL, hashes, published
+from sentiment140_bert.errors import ModelError, RunError, S140Error, TrustError
 from sentiment140_bert.files import write_json
 from sentiment140_bert.platforms import notebook
 from sentiment140_bert.recipe import load_recipe
@@ -61,6 +61,16 @@ def test_an_unfinished_run_is_trained_to_its_end(
         trained.metrics.unlink()
         for path in trained.path.glob("checkpoints/*/complete.json"):
             path.unlink()
+
+
+def test_scores_without_a_model_are_not_removed(recipe: str, trained: RunDir, tmp_path: Path) -> None:
+    """Somebody may have moved the model away, after it was published."""
+    trained.weights.unlink()
+    shutil.rmtree(trained.checkpoints)
+    before = hashes(trained.path)
+    with pytest.raises(RunError, match="its model is not there"):
+        notebook.train_or_resume(recipe, tmp_path / "runs")
+    assert hashes(trained.path) == before
 
 
 def test_names_of_splits_are_text(run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
