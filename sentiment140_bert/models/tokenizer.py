@@ -176,10 +176,19 @@ def list_steps(normalizer: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def make_padding_tokenizer(config: Any) -> PreTrainedTokenizerFast:
-    """Make a tokenizer that knows no words and pads ``input_ids`` for a model of this config."""
+    """Make a tokenizer that knows no words and pads ``input_ids`` for a model of this config.
+
+    It also has the config's token for the end of a text: Trainer changes the config to the tokenizer's.
+    """
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    padding = config.pad_token_id or 0
-    backend = Tokenizer(models.WordLevel({f"[{number}]": number for number in range(padding + 1)}, unk_token="[0]"))
-    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=f"[{padding}]", unk_token="[0]")
+    special = {"pad_token": config.pad_token_id or 0, "unk_token": 0}
+    end = getattr(config, "eos_token_id", None)
+    if isinstance(end, int) and 0 <= end < config.vocab_size:
+        special["eos_token"] = end
+    names = {f"[{number}]": number for number in range(max(special.values()) + 1)}
+    backend = Tokenizer(models.WordLevel(names, unk_token="[0]"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, **{name: f"[{number}]" for name, number in special.items()}
+    )
