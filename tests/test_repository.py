@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+
+from building import build
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -132,6 +135,14 @@ def test_pages_name_the_repository_once_pyproject_does(clone: Path) -> None:
         named = ("CITATION.cff", "README.md", "docs/colab.md", "pyproject.toml")
         assert find_addresses(clone) == {name: {owner} for name in named}
     assert yaml.safe_load((clone / "CITATION.cff").read_text())["repository-code"].endswith("another/sentiment140_bert")
+
+    with zipfile.ZipFile(build("wheel", clone / "dist", clone)) as wheel:
+        (described,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        description = wheel.read(described).decode()
+    links = re.findall(r"(?:\]\(|src=\")([^)\"\s]+)", description)
+    assert f"https://github.com/another/sentiment140_bert/raw/v{VERSION}/docs/figures/terminal.svg" in links
+    assert f"https://github.com/another/sentiment140_bert/blob/v{VERSION}/docs/colab.md" in links
+    assert [link for link in links if not link.startswith("http")] == []
 
     pytest.importorskip("material", reason="the extra [docs] is not installed")
     built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], cwd=clone, check=False)

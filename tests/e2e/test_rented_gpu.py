@@ -107,6 +107,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for line in IGNORED.read_text("utf-8").splitlines():
         if line.startswith("!"):
             source = ROOT / line[1:]
+            (folder / line[1:]).parent.mkdir(exist_ok=True)
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / line[1:])
     return folder
