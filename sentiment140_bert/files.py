@@ -68,7 +68,7 @@ def expand_path(place: Place, what: str = "path") -> Path:
 
 
 def keep_new(path: Path, is_new: bool) -> None:
-    """Let :func:`write_whole` never replace a file that somebody makes at ``path`` meanwhile, or let it again."""
+    """Let :func:`write_whole` never replace a file that appears at ``path`` meanwhile, or let it again."""
     (_new_files.add if is_new else _new_files.discard)(path.resolve())
 
 
