@@ -23,6 +23,8 @@ LICENSES = {
     "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",
     "google-bert/bert-base-uncased": "apache-2.0",
     "distilbert/distilbert-base-uncased": "apache-2.0",
+    "answerdotai/ModernBERT-base": "apache-2.0",
+    "microsoft/deberta-v3-base": "mit",
 }
 TAGS = ("sentiment-analysis",)
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}

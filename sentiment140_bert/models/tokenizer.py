@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment140_bert.errors import ModelError
+from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.models.architecture import NO_LIMIT, count_positions
 from sentiment140_bert.models.load_errors import explain_errors
-from sentiment140_bert.models.staging import stage_model
+from sentiment140_bert.models.staging import CONFIG, TOKENIZER, stage_model
 from sentiment140_bert.models.weights import UNKNOWN, build_shape
 
 if TYPE_CHECKING:
@@ -135,12 +136,18 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
 
     Raises:
         ModelError: It is not a fast tokenizer, or gives numbers that the model does not know.
+        MissingExtra: It is a model of SentencePiece, which is not installed.
     """
+    import transformers
     from transformers import AutoConfig, AutoTokenizer
 
+    for settings in filter(Path.exists, (folder / CONFIG, folder / "tokenizer_config.json")):
+        named = json.loads(settings.read_text("utf-8")).get("tokenizer_class")
+        _refuse_python_tokenizer(getattr(transformers, str(named), object), name)  # it may need files that are not here
+    if not (folder / TOKENIZER).exists() and any(folder.glob("*.model")) and not find_spec("sentencepiece"):
+        raise MissingExtra(f"The tokenizer of {name}, which has no {TOKENIZER},", "sentencepiece")
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    if not tokenizer.is_fast:
-        raise ModelError(f"{name} has no fast tokenizer.", "Choose a model with a tokenizer.json.")
+    _refuse_python_tokenizer(type(tokenizer), name)
     tokenizer.name_or_path = name
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     limits = (tokenizer.model_max_length, count_positions(build_shape(config, UNKNOWN)) or NO_LIMIT)
@@ -156,6 +163,17 @@ def open_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
                 "They do not belong together: use the files of one model.",
             )
     return tokenizer
+
+
+def _refuse_python_tokenizer(kind: type, name: str) -> None:
+    """Refuse a tokenizer that is no fast one, as BERTweet's: what it does to a text is not in a ``tokenizer.json``."""
+    from transformers import PreTrainedTokenizer
+
+    if issubclass(kind, PreTrainedTokenizer):
+        raise ModelError(
+            f"{name} has no fast tokenizer: transformers has its {kind.__name__} in Python only.",
+            "Choose a model with a fast one; of those for tweets: cardiffnlp/twitter-roberta-base.",
+        )
 
 
 def copy_backend(tokenizer: Any) -> Tokenizer:
