@@ -20,8 +20,8 @@ stamp=.venv/installed-$extras
 wanted=$(cat pyproject.toml constraints.txt | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "installing into .venv (once; some minutes) …" >&2
-  # One that was cut off while it was made has no pip.
-  .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
+  # One that was cut off while it was made, or that another tool made, has no pip; nothing in it is removed.
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
   echo "$wanted" > "$stamp"
 fi

@@ -55,15 +55,15 @@ def set_up(clone: Path) -> list[str]:
     return heard
 
 
-def test_recreates_an_environment_without_pip(clone: Path) -> None:
-    """Imitate a venv whose creation was cut off."""
+def test_an_environment_without_pip_gets_it_and_keeps_what_is_in_it(clone: Path) -> None:
+    """Imitate a venv whose creation was cut off, or that another tool made."""
     program(clone / ".venv/bin/python", "#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
     (clone / ".venv/left_over").write_text("")
-    assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
+    assert set_up(clone) == ["-m venv .venv", INSTALLED]
 
 
 def test_creates_an_environment_once_and_installs_again_after_changes(clone: Path) -> None:
-    assert set_up(clone) == ["-m venv --clear .venv", INSTALLED]
+    assert set_up(clone) == ["-m venv .venv", INSTALLED]
     assert set_up(clone) == []
     (clone / "constraints.txt").write_text("")
     assert set_up(clone) == ["-m pip --version", INSTALLED]

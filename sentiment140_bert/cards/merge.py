@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -158,8 +159,10 @@ def _reconcile_tags(before: list[str], here: list[str], there: list[str]) -> lis
 
 
 def _list_tags(metadata: dict[str, Any]) -> list[str]:
+    """Return the tags as texts, as the Hub has them; people write a single one, numbers and ``true``, too."""
     tags = metadata.get("tags")
-    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    listed = tags if isinstance(tags, list) else [] if tags is None else [tags]
+    return [tag if isinstance(tag, str) else json.dumps(tag, default=str) for tag in listed]
 
 
 def _merge_metadata(
@@ -168,10 +171,9 @@ def _merge_metadata(
     edited = {key: value for key, value in edited.items() if key not in (*FROM_DATA, *decided_keys)}
     personal = {key: edited[key] for key in PERSONAL if key in edited}
     merged = edited | rendered | personal
-    tags = edited.get("tags")
-    if isinstance(tags, list):
+    if tags := _list_tags(edited):
         outdated = SENTIMENT140.tags if SOURCE_TAG in tags else ()
-        own = [tag for tag in tags if isinstance(tag, str) and tag not in outdated]
+        own = [tag for tag in tags if tag not in outdated]
         merged["tags"] = [*dict.fromkeys([*rendered.get("tags", []), *own])]
     order = [*rendered, *(key for key in edited if key not in rendered)]
     return {key: merged[key] for key in order}

@@ -25,7 +25,8 @@ LABEL_NAMES = (
 )
 USER_NAMES = ("user", "username", "user_name", "screen_name", "author", "author_id", "user_id", "userid")
 TIME_NAMES = ("date", "created_at", "timestamp", "time", "datetime", "tweetdate", "tweet_date", "tweet_created")
-TOPIC_NAMES = ("query", "topic", "flag")
+TOPIC_NAMES = ("query", "topic")  # published as slices of the scores
+CORPUS_TOPIC = "flag"  # with others of the corpus; elsewhere it may be anything
 ID_NAMES = ("id", "tweet_id", "tweetid", "ids", "id_str")
 MOST_COLUMNS = 100_000
 LONGEST_NAME = 200  # characters of a name that a message shows whole
@@ -158,6 +159,7 @@ def find_columns(
             "Check the file and the --delimiter.",
         )
     forms = [_index_names(names, form) for form in (str, _tidy)]
+    topics = (*TOPIC_NAMES, *([CORPUS_TOPIC] if forms[1].keys() >= CORPUS_NAMES else []))
 
     def find(name: str | None, usual: Sequence[str], flag: str, needed: bool = False) -> int | None:
         for candidate in [name] if name else usual:
@@ -171,17 +173,17 @@ def find_columns(
             f"Name it with --{flag}-column{CSV_HINT if in_csv else '.'}",
         )
 
-    return _find_each(find, data, labelled)
+    return _find_each(find, data, labelled, topics)
 
 
-def _find_each(find: Callable[..., int | None], data: DataConfig, labelled: bool) -> Columns:
+def _find_each(find: Callable[..., int | None], data: DataConfig, labelled: bool, topics: Sequence[str]) -> Columns:
     """Return what ``find`` returns for each column: by its name in the settings, its usual names and its flag."""
     return Columns(
         find(data.text_column, TEXT_NAMES, "text", needed=True) or 0,
         find(data.label_column, LABEL_NAMES, "label", needed=True) if labelled else None,
         find(data.user_column, USER_NAMES, "user"),
         find(data.time_column, TIME_NAMES, "time"),
-        find(None, TOPIC_NAMES, "topic"),
+        find(None, topics, "topic"),
         find(data.id_column, ID_NAMES, "id"),
     )
 
@@ -230,7 +232,7 @@ def _find_by_number(
             )
         return None
 
-    columns = _find_each(find, data, labelled)
+    columns = _find_each(find, data, labelled, ())
     has_usual_name = any(_tidy(name) in usual for name in first)
     is_header = has_usual_name and not (columns.label is not None and is_label(first[columns.label], mapped))
     return Layout(columns, len(first), is_header)

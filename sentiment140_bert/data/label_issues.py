@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES, tidy
 
+ROWS_AT_ONCE = 50_000
 # The spellings of the only two classes in the list.
 SIDES_BY_LABEL = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
 
@@ -88,8 +90,8 @@ def read_label_issues(name: str) -> LabelIssues:
             "--drop-suspects takes the CSV that `s140 suspects` wrote; a published recipe names it without its folder.",
         )
     source = dataclasses.replace(open_text_source(name, as_lines=True), as_lines=False)
-    texts: list[str] = []
-    classes: list[int] = []
+    keys: list[pa.Array] = []
+    classes: list[pa.Array] = []
     csv.field_size_limit(LONGEST_FIELD)
     with open_text(source, detect_encoding(source, None) or "utf-8") as lines:
         reader = csv.DictReader(lines)
@@ -100,15 +102,18 @@ def read_label_issues(name: str) -> LabelIssues:
                     f"{name} has no column text.", "--drop-suspects takes the CSV that `s140 suspects` wrote."
                 )
             is_escaped = "label_quality" in columns  # a column that only `s140 suspects` writes
-            for row in reader:
-                texts.append(unescape_cell(row["text"] or "") if is_escaped else row["text"] or "")
+            while rows := [
+                (row["text"] or "", row.get("label"), reader.line_num) for row in islice(reader, ROWS_AT_ONCE)
+            ]:
+                texts = [unescape_cell(text) if is_escaped else text for text, _, _ in rows]
+                keys += clean.make_keys(pa.chunked_array([pa.array(texts, pa.string())])).chunks
                 if "label" in columns:
-                    classes.append(_parse_label(row["label"], name, reader.line_num))
+                    labels_here = [_parse_label(label, name, line) for _, label, line in rows]
+                    classes.append(pa.array(labels_here, pa.int8()))
         except csv.Error as error:
             raise DataError(f"{name}: line {reader.line_num} is not valid CSV: {error}.", "Repair that line.") from None
-    keys = clean.make_keys(pa.chunked_array([pa.array(texts, pa.string())]))
-    column = pa.chunked_array([pa.array(classes, pa.int8())]) if "label" in columns else None
-    return LabelIssues(name, hash_file(path), keys, column)
+    column = pa.chunked_array(classes, pa.int8()) if "label" in columns else None
+    return LabelIssues(name, hash_file(path), pa.chunked_array(keys, pa.string()), column)
 
 
 def _parse_label(text: str | None, name: str, line: int) -> int:

@@ -31,6 +31,7 @@ FEWEST_WORDS = 4
 
 ROWS_AT_ONCE = 50_000
 PAIRS_AT_ONCE = 2_000_000
+WORDS_AT_ONCE = 40_000_000  # of the texts of such pairs; some 500 MB
 FIRST_LOOK = 64  # candidates of each word that are compared before decided texts are dropped
 NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
 
@@ -95,12 +96,20 @@ def find_near_duplicates(texts: pa.ChunkedArray, others: pa.ChunkedArray) -> npt
             together = queries.size[entry] + index.size[place]
             likely &= np.bitwise_count(sketches[one] ^ sketches[other]) <= together * (Q - P) // (P + Q)
             one, other, together = one[likely], other[likely], together[likely]
-            common = np.diff(sets[one].multiply(sets[other]).tocsr().indptr)
+            common = _count_common_words(sets, one, other, together)
             is_near[one[(P + Q) * common >= P * together]] = True
         undecided = np.flatnonzero((until < high) & ~is_near[queries.row])
         queries, low, high = queries.take(undecided), until[undecided], high[undecided]
         look = min(8 * look, PAIRS_AT_ONCE)
     return is_near
+
+
+def _count_common_words(sets: Any, one: Numbers, other: Numbers, together: Numbers) -> Numbers:
+    """Return the number of words that two texts share, for each pair; ``together`` bounds the memory."""
+    ends = np.arange(WORDS_AT_ONCE, int(together.sum()), WORDS_AT_ONCE)
+    parts = np.split(np.arange(len(one)), np.searchsorted(np.cumsum(together), ends))
+    counts = [np.diff(sets[one[some]].multiply(sets[other[some]]).tocsr().indptr) for some in parts if len(some)]
+    return np.concatenate([np.zeros(0, np.int64), *counts])
 
 
 def _find_smallest(sizes: Numbers) -> Numbers:

@@ -105,11 +105,12 @@ class Destination:
         return shlex.join(words)
 
 
-def refuse_other_files(hub: Hub, target: Target, files: Files) -> None:
+def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> None:
     """Make sure that a push replaces and removes only files of earlier pushes, unless people will review it.
 
     Args:
         hub: Logged in.
+        run: The run, which may have been pushed there before.
         target: Opened; its card can be read.
         files: The files to push; in a Space no other file may be there.
 
@@ -119,7 +120,9 @@ def refuse_other_files(hub: Hub, target: Target, files: Files) -> None:
     from sentiment140_bert.hub import fetch, push
 
     card, commit = push.read_card(hub, target)
-    if (target.revision or "").startswith("refs/pr/") or target.create_pr or (card and parse_card(card).sections):
+    is_known = run.read_publications().get(target.kind, {}).get("repo_id") == target.repo_id
+    is_reviewed = target.create_pr or (target.revision or "").startswith("refs/pr/")
+    if is_known or is_reviewed or (card and parse_card(card).sections):
         return
     names = set(fetch.list_files(target.kind, target.repo_id, commit)) - EMPTY
     others = names if target.kind == "space" else {name for name in names if push.is_replaced(name, target, files)}

@@ -192,12 +192,12 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
     if "dataset" in targets:
         files = _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0])
         _check_sizes(targets["dataset"], files)
-        refuse_other_files(hub, targets["dataset"], files)
+        refuse_other_files(hub, run, targets["dataset"], files)
     run.read_publications()
     if "model" in targets:
         files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
-        refuse_other_files(hub, targets["model"], files)
+        refuse_other_files(hub, run, targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
         push.upload_large(hub, targets["model"], weights)
     if "space" in targets:
@@ -205,7 +205,7 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
         card = push.read_card(hub, targets["space"])[0]
         files = collect_demo(run, metrics, targets["space"], targets["model"].repo_id, UNKNOWN_COMMIT, card)
         _check_sizes(targets["space"], files)
-        refuse_other_files(hub, targets["space"], files)
+        refuse_other_files(hub, run, targets["space"], files)
 
 
 def _check_card(files: Files) -> None:

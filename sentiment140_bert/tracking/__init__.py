@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Any, cast
+from urllib.parse import urlparse
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import Interrupted, MissingExtra, TrackerError
@@ -170,7 +171,12 @@ def describe_state(name: str, tracked_run: TrackedRun) -> TrackedAt:
 def public_state(run: RunDir) -> schemas.Tracking:
     """Return the part of ``tracking.json`` that may be published: which run it is, and where people can see it."""
     states = {name: values for name, values in SyncState(run).content.items() if name in TRACKERS and values.get("id")}
-    public = {name: {key: values.get(key) for key in _class_of(name).public} for name, values in states.items()}
+    public = {}
+    for name, values in states.items():
+        tracker = _class_of(name)
+        host = urlparse(values.get("url") or "").hostname or ""
+        is_public = not tracker.public_host or f".{host}".endswith(f".{tracker.public_host}")
+        public[name] = {key: values.get(key) for key in (tracker.public if is_public else ("id",))}
     return cast(schemas.Tracking, public)
 
 

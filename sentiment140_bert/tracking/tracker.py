@@ -31,6 +31,7 @@ class Tracker(ABC):
     defaults: ClassVar[Mapping[str, str]] = {}
     quiet: ClassVar[Sequence[str]] = ()
     public: ClassVar[Sequence[str]] = ("id",)  # published parts of the state: no address of a private server
+    public_host: ClassVar[str] = ""  # of the runs that anyone may know of; of others only the id is published
     how_to_name: ClassVar[str] = ""  # the variable of the environment that names its server or folder
 
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:

@@ -43,6 +43,7 @@ class Wandb(Tracker):
 
     name = "wandb"
     public = ("id", "project", "url")
+    public_host = "wandb.ai"
     durable_after = "close"  # a process of its own writes when it likes
 
     def __init__(self, tracked_run: TrackedRun, state: TrackerState) -> None:

@@ -27,6 +27,8 @@ LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _named: set[str] = set()  # places, as they are noted, by this process
 LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
 LARGEST |= {".jsonl": 100_000_000}
+LARGEST_OF_RUN = 10_000_000  # bytes of a JSON file of a run; a thousand slices have about a tenth
+RUN_FILES = ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json")
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
 
 
@@ -60,7 +62,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_size(path: Path) -> None:
-    largest = LARGEST.get(path.suffix)
+    largest = LARGEST_OF_RUN if path.name in RUN_FILES else LARGEST.get(path.suffix)
     if largest is None:
         return
     try:
@@ -105,6 +107,8 @@ def _is_allowed_in_run(link: Path, name: Path) -> bool:
     if name == Path("checkpoints"):
         return is_known_place("checkpoints", describe_link(link))
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
+    if not Path(cache).is_absolute():  # without a home it would be in the current folder, perhaps a stranger's
+        return False
     logs = Path(os.environ.get("WANDB_CACHE_DIR") or cache, "wandb", "logs")
     return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
 
@@ -172,4 +176,6 @@ def _known_places() -> set[str]:
 
 def _file_of_places() -> Path:
     settings = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - no home, no error
+    if not Path(settings).is_absolute():  # as above: then nothing is known, and nothing noted
+        settings = os.devnull
     return Path(settings, "sentiment140_bert", "known_places")

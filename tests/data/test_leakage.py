@@ -178,6 +178,7 @@ def test_the_join_finds_the_pairs_of_a_comparison_of_all(texts, others):
 @pytest.mark.parametrize(("first_look", "at_once"), [(1, 1), (2, 7), (10**6, 10**6)])
 def test_the_size_of_portions_makes_no_difference(monkeypatch, first_look, at_once):
     monkeypatch.setattr(near_duplicates, "FIRST_LOOK", first_look)
+    monkeypatch.setattr(near_duplicates, "WORDS_AT_ONCE", 2 * at_once)
     monkeypatch.setattr(near_duplicates, "PAIRS_AT_ONCE", at_once)
     monkeypatch.setattr(near_duplicates, "ROWS_AT_ONCE", 3)
     random = np.random.default_rng(0)

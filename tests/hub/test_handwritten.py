@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -278,3 +279,15 @@ def test_a_damaged_card_here_is_named(hub: HubServer, push, run_copy: Path, is_p
     (run_copy / "model" / "README.md").write_bytes(BROKEN)
     assert str(run_copy / "model" / "README.md") in push(to=BOTH, code=1).stderr
     assert ("dataset", DATA) not in hub.repos or titles(hub, DATA, "dataset") == ["initial commit"]
+
+
+@pytest.mark.parametrize("written", ["tags: mine", "tags:\n- 2024\n- true\n- mine"])
+def test_tags_of_any_kind_that_people_write_stay(hub: HubServer, push, pushed: Path, written: str) -> None:
+    text = card(hub)
+    listed = re.search(r"^tags:\n(- .*\n)+", text, re.MULTILINE)
+    assert listed
+    hub.write(MODEL, "README.md", text.replace(listed[0], f"{written}\n").encode())
+    push(to=JUST_MODEL)
+    tags = front_matter(card(hub))["tags"]
+    assert "mine" in tags
+    assert ("2024" in tags) == ("true" in tags) == ("2024" in written)

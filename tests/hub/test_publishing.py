@@ -165,8 +165,7 @@ def test_a_changed_or_removed_file_is_one_commit_of_it(hub: HubServer, push, run
 
 
 def test_a_push_removes_what_an_earlier_one_left_and_nothing_of_others(hub: HubServer, push, run_copy: Path) -> None:
-    hub.create(MODEL)
-    hub.create(DATA, "dataset")
+    push()
     stale = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
     stale += ["tracking.json", "added_tokens.json", "special_tokens_map.json", "vocab.txt"]
     foreign = ["NOTES.md", "onnx/model.onnx", "pytorch_model.bin", "figures/photos/me.png", "tf_model.h5"]

@@ -145,6 +145,9 @@ def test_only_what_people_can_see_is_published(tmp_path: Path) -> None:
         "wandb": {"id": "2", "project": "p", "url": "https://wandb.ai/me/p/runs/2", "sent": {"steps": {}}},
         "tensorboard": {"folder": "/home/somebody/runs"},
     }
+    private = {"wandb": {"id": "3", "project": "secret", "url": "http://wandb.corp.internal:8080/team/secret/runs/3"}}
+    (tmp_path / "tracking.json").write_text(json.dumps(private))
+    assert tracking.public_state(RunDir(tmp_path)) == {"wandb": {"id": "3"}}
     (tmp_path / "tracking.json").write_text(json.dumps(entry))
     assert tracking.public_state(RunDir(tmp_path)) == {
         "mlflow": {"id": "1"},

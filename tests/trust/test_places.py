@@ -382,3 +382,18 @@ def test_a_run_of_somebody_else_does_not_publish_tweets_from_the_cache(
     train[2] = str(tmp_path / "moved")
     assert CliRunner().invoke(main, [*map(str, train)]).exit_code == 0
     assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "moved"), *push]).exit_code == 0
+
+
+def test_without_a_home_nothing_is_read_out_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where nothing says what the home is
+    monkeypatch.chdir(tmp_path)
+    notes = Path("~/.config/sentiment140_bert/known_places")
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mlflow http://strangers.example\n")
+    assert not trust.is_known_place("mlflow", "http://strangers.example")
+    trust.remember_place("mlflow", "http://own.example")
+    assert trust.is_known_place("mlflow", "http://own.example")  # in this process
+    assert notes.read_text() == "mlflow http://strangers.example\n"
