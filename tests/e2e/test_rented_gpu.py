@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from building import ROOT, build
-from hub_fixtures import MODEL
 from hub_server import TOKEN, HubServer
+from on_hub import MODEL
 
 JOB, DOCKERFILE = ROOT / "scripts" / "hf_job.py", ROOT / "scripts" / "Dockerfile"
 IGNORED = DOCKERFILE.with_name("Dockerfile.dockerignore")
@@ -79,13 +79,14 @@ def test_a_job_trains_from_the_wheel_and_publishes(hub: HubServer, tmp_path: Pat
     environment |= settings | {"HF_TOKEN": TOKEN, "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON": sys.executable}
 
     uv = (find_tool("uv"), "run", "--with", "sentiment140-bert[offline]", script)
-    installed = run(*uv, "--help", env=environment, cwd=tmp_path)
-    if re.search("[Ff]ailed to (?:fetch|download)|client error", installed.stderr):
-        pytest.skip(f"uv cannot download the packages here: {installed.stderr[-300:]}")
     words = ("--push-to-hub", "--repo-id", MODEL, "--checkpoint-repo-id", "tester/checkpoints")
-    trained = run(*uv, "--recipe", "quickstart", "--num-train-epochs=1", *words, env=environment, cwd=tmp_path)
+    less = ("--recipe", "quickstart", "--num-train-epochs", 1, "--max-samples", 600)
+    trained = run(*uv, *less, *words, env=environment, cwd=tmp_path)
 
-    assert trained.returncode == 0, installed.stderr + trained.stderr
+    unreachable = re.search("[Ff]ailed to (?:fetch|download)|client error", trained.stderr)
+    if unreachable and not (tmp_path / "runs").exists():
+        pytest.skip(f"uv cannot download the packages here: {trained.stderr[-300:]}")
+    assert trained.returncode == 0, trained.stderr
     packages = json.loads((tmp_path / "runs/quickstart/environment.json").read_text("utf-8"))["packages"]
     assert (packages["sentiment140-bert"], packages["torch"]) == (wheel.name.split("-")[1], version("torch"))
     assert {"model.safetensors", "README.md", "metrics.json"} <= hub.files(MODEL).keys()
