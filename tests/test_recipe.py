@@ -66,6 +66,7 @@ def test_training_settings_are_training_arguments():
         "precision",
         "layerwise_lr_decay",
         "keep_checkpoints",
+        "early_stopping_patience",
     }
     assert RESERVED_ARGUMENTS.keys() <= arguments
 
@@ -108,6 +109,15 @@ PROBLEMS: list[tuple[object, str]] = [
         {"training": {"eval_strategy": "no"}},
         "load_best_model_at_end needs eval_strategy and save_strategy: set it to false, or both to epoch",
     ),
+    (
+        {"training": {"early_stopping_patience": 2, "load_best_model_at_end": False}},
+        "early_stopping_patience needs evaluations, of which the best is kept: set load_best_model_at_end to true, and",
+    ),
+    (
+        {"training": {"early_stopping_patience": 2, "eval_on_start": True}},
+        "early_stopping_patience would count eval_on_start again whenever a run resumes; remove one of them",
+    ),
+    ({"training": {"early_stopping_patience": 0}}, "early_stopping_patience: must be greater than 0, got 0"),
     (
         {"training": {"eval_strategy": "steps"}},
         "load_best_model_at_end needs save_strategy (epoch) to equal eval_strategy (steps)",

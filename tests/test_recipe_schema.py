@@ -39,8 +39,9 @@ tuning: {max_length: {low: 16, high: 64, step: 16}, weight_decay: {low: 0.0, hig
 def test_recipes_of_older_runs_hold_the_same_keys_and_values():
     old = yaml.safe_load(OLD_RECIPE)
     recipe = parse_recipe(old).to_dict()
-    newer = (recipe["training"].pop("keep_checkpoints"), recipe["data"].pop("labels"))
-    assert newer == (False, None)
+    training = recipe["training"]
+    newer = (training.pop("keep_checkpoints"), training.pop("early_stopping_patience"), recipe["data"].pop("labels"))
+    assert newer == (False, None, None)
     assert recipe == old
     assert [list(section) for section in recipe.values()][1:6] == [list(old[name]) for name in SECTIONS]
 

@@ -45,6 +45,7 @@ from sentiment140_bert.training.trainer import Outcome, train
 NOTEBOOK_BATCH, NOTEBOOK_WIDTH = 16, 512  # of the original notebook
 SCRIPT_BATCH, SCRIPT_WIDTH = 8, 128  # defaults of transformers' run_classification.py
 UNSAVED = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+UNSAVED |= {"early_stopping_patience": None}
 Tokens = Sequence[Sequence[int]]
 
 

@@ -95,7 +95,8 @@ def _print(result: TrainResult) -> None:
     training, run = result.training, shlex.quote(str(result.run))
     say(
         f"\ntrained {training['steps']:,} steps in {training['seconds']:,.0f} s, "
-        f"{training['tweets_per_second']:,.0f} tweets/s; best step: {training['best_step'] or training['steps']:,}\n"
+        f"{training['tweets_per_second']:,.0f} tweets/s; best step: {training['best_step'] or training['steps']:,}"
+        f"{'; stopped early' if training.get('stopped_early') else ''}\n"
     )
     print_summary(result.metrics["splits"])
     print_usage(training)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WHOLE_CORPUS = 1_540_000
 CORPUS = ("stanfordnlp/sentiment140", "sentiment140", "stanford")
 QUIET = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "logging_steps": 10**6}
+QUIET |= {"early_stopping_patience": None}
 # Tokens, in bert-base-uncased's vocabulary, of 24,368 distinct tweets drawn from the whole corpus; at these shares.
 LENGTHS = (3, 7, 9, 12, 14, 17, 20, 23, 26, 30, 35, 38, 44, 54, 131)
 SHARES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1)

@@ -216,6 +216,11 @@ class TrainingConfig(Section):
     metric_for_best_model: Metric = setting(
         "eval_accuracy", "Validation metric that selects the best checkpoint: a score such as accuracy or f1, or loss."
     )
+    early_stopping_patience: PositiveInteger | None = setting(
+        None,
+        "Stop after this many evaluations in a row that do not improve --metric-for-best-model.  [default: train to "
+        "the end]",
+    )
     logging_steps: PositiveNumber = setting(50, "Steps between log lines.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
         "auto", "auto: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."
@@ -240,6 +245,13 @@ class TrainingConfig(Section):
             yield "fp16 and bf16 are both true: choose one"
         elif requested and self.precision not in ("auto", *requested):
             yield f"precision is {self.precision} but {requested.pop()} is true"
+        if self.early_stopping_patience and (not self.load_best_model_at_end or self.eval_strategy == "no"):
+            yield (
+                "early_stopping_patience needs evaluations, of which the best is kept: set load_best_model_at_end to "
+                "true, and eval_strategy and save_strategy to epoch or steps"
+            )
+        if self.early_stopping_patience and self.other_arguments.get("eval_on_start"):
+            yield "early_stopping_patience would count eval_on_start again whenever a run resumes; remove one of them"
         if not self.load_best_model_at_end:
             return
         if "no" in (self.eval_strategy, self.save_strategy):

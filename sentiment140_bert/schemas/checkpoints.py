@@ -40,10 +40,31 @@ class TrainerControlState(TypedDict):
     attributes: dict[str, Any]
 
 
+class EarlyStoppingArguments(TypedDict):
+    """The settings of transformers' ``EarlyStoppingCallback``."""
+
+    early_stopping_patience: Positive
+    early_stopping_threshold: Number
+
+
+class EarlyStoppingCount(TypedDict):
+    """The evaluations in a row without a better score."""
+
+    early_stopping_patience_counter: Count
+
+
+class EarlyStoppingState(TypedDict):
+    """A checkpoint's state of our ``EarlyStopping``."""
+
+    args: EarlyStoppingArguments
+    attributes: EarlyStoppingCount
+
+
 class CallbackStates(TypedDict):
     """A checkpoint's states of callbacks; those of others are not restored."""
 
     TrainerControl: TrainerControlState
+    EarlyStopping: NotRequired[EarlyStoppingState]
 
 
 class CheckpointState(TypedDict):

@@ -61,6 +61,7 @@ class Training(TypedDict):
     steps: Count
     epochs: Number
     best_step: Count | None
+    stopped_early: NotRequired[bool]
     seconds: Number
     tweets_per_second: Number
     out_of_memory: NotRequired[Count]

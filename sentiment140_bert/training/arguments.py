@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 # Not passed on. Trainer's own auto_find_batch_size would shrink the step itself and keep weights already trained.
 NOT_PASSED = {*CHANGEABLE, "precision", "fp16", "bf16", "auto_find_batch_size", "layerwise_lr_decay"}
+NOT_PASSED |= {"early_stopping_patience"}  # an argument of the callback
 # Without influence on the weights: a description of a run need not mention them.
 ROUTINE = {*CHANGEABLE, "logging_steps", "save_total_limit", "per_device_eval_batch_size", "precision"}
 

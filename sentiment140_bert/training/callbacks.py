@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from sentiment140_bert.files import open_to_append, write_text
@@ -136,6 +136,24 @@ class LossBreaksTies(TrainerCallback):  # type: ignore[misc]
         if losses and metrics["eval_loss"] < losses[-1]:
             # Trainer compares the score with this next, and writes the score itself here if it is better.
             state.best_metric = math.nextafter(score, -math.inf if args.greater_is_better else math.inf)
+
+
+class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
+    """End training after some evaluations in a row without a better score.
+
+    Trainer saves their number in each checkpoint. It is read back here: Trainer would restore all callbacks or none,
+    and with them the stop by a signal.
+    """
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.early_stopping_patience_counter = 0
+        if state.global_step:  # else it is the state of a failed attempt
+            saved = state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+            self.early_stopping_patience_counter = saved["attributes"]["early_stopping_patience_counter"]
+
+    def is_over(self) -> bool:
+        """Return True if there were as many as training is to end after."""
+        return bool(self.early_stopping_patience_counter >= self.early_stopping_patience)
 
 
 class LogNotifier(TrainerCallback):  # type: ignore[misc]

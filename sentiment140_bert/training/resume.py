@@ -66,6 +66,19 @@ def check_contents(checkpoint: Path) -> None:
             _check_tensors(torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)))
 
 
+def is_stopped_early(checkpoint: Path) -> bool:
+    """Return True if training ended with this checkpoint, as no score had improved for long enough.
+
+    Args:
+        checkpoint: The folder, after :func:`check_contents`.
+    """
+    state: schemas.CheckpointState = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+    saved = state["stateful_callbacks"].get("EarlyStopping")
+    if saved is None:
+        return False
+    return saved["attributes"]["early_stopping_patience_counter"] >= saved["args"]["early_stopping_patience"]
+
+
 def _check_tensors(content: Any) -> None:
     """Refuse tensors that claim more than they hold: copying one would fill the memory."""
     waiting = [content]

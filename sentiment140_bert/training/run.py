@@ -295,6 +295,7 @@ def fit(
         finds_batch=job.recipe.training.auto_find_batch_size,
         monitor=monitor,
         lr_decay=job.recipe.training.layerwise_lr_decay,
+        patience=job.recipe.training.early_stopping_patience,
     )
     if outcome.signal:
         raise _interrupted(job, outcome.steps, outcome.signal)

@@ -24,7 +24,14 @@ from sentiment140_bert.run import step_of
 from sentiment140_bert.training import memory, optimization, resume
 from sentiment140_bert.training.arguments import explain_refusal
 from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch
-from sentiment140_bert.training.callbacks import EpochOrder, LossBreaksTies, Progress, StepRandomness, StopOnSignal
+from sentiment140_bert.training.callbacks import (
+    EarlyStopping,
+    EpochOrder,
+    LossBreaksTies,
+    Progress,
+    StepRandomness,
+    StopOnSignal,
+)
 from sentiment140_bert.training.checkpoints import CheckpointSealer, training_seconds
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
 
@@ -64,6 +71,7 @@ class SentimentTrainer(PrivateTrainer):
         self.parameters: int = self.model.num_parameters(exclude_embeddings=True)
         self.finds_batch = finds_batch
         self._steps_before = 0
+        self._is_over = False
         self._batches: LengthGroupedBatches | None = None
         self._tried: set[int] = set()
         self._within_step = False
@@ -73,13 +81,15 @@ class SentimentTrainer(PrivateTrainer):
 
     def train(self, resume_from_checkpoint: str | None = None, **named: Any) -> Any:
         """Train to the end, from a checkpoint if there is one."""
-        self._steps_before = step_of(Path(resume_from_checkpoint)) if resume_from_checkpoint else 0
+        checkpoint = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        self._steps_before = step_of(checkpoint) if checkpoint else 0
+        self._is_over = checkpoint is not None and resume.is_stopped_early(checkpoint)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **named)
 
     def set_initial_training_values(self, *positional: Any, **named: Any) -> Any:
-        """Return no epochs if the checkpoint is of the last step: in mid-epoch Trainer would take one step more."""
+        """Return no epochs if the checkpoint is of the last step, after which Trainer would take one more."""
         epochs, *others, max_steps = super().set_initial_training_values(*positional, **named)
-        return (0 if self._steps_before >= max_steps else epochs, *others, max_steps)
+        return (0 if self._is_over or self._steps_before >= max_steps else epochs, *others, max_steps)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -219,7 +229,8 @@ def share_of(arguments: TrainingArguments) -> Share:
 class Outcome:
     """The end of a training, earlier parts of a resumed run included.
 
-    ``signal`` is its number if one stopped it; the model then is not the finished one. ``share`` is how a step was
+    ``signal`` is its number if one stopped it; the model then is not the finished one. ``stopped_early`` is True if
+    the validation score had stopped to improve before the last step. ``share`` is how a step was
     shared out in the end, ``out_of_memory`` how often it had to be halved.
     """
 
@@ -232,6 +243,7 @@ class Outcome:
     signal: int | None
     share: Share
     out_of_memory: int
+    stopped_early: bool
 
 
 def train(
@@ -249,6 +261,7 @@ def train(
     monitor: AbstractContextManager[Any] | None = None,
     shown: bool = True,
     lr_decay: float = 1.0,
+    patience: int | None = None,
 ) -> Outcome:
     """Fine-tune ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
@@ -266,6 +279,7 @@ def train(
         monitor: Open during the training.
         shown: Show the progress.
         lr_decay: Factor of the learning rate from each layer to the one below it.
+        patience: Evaluations in a row without a better score after which training ends; None: never.
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
@@ -277,13 +291,15 @@ def train(
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
     seconds = training_seconds(resume_from) if resume_from else 0.0
     checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
-    all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *(callbacks or [])]
+    early = [EarlyStopping(patience)] if patience else []
+    all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *early, *(callbacks or [])]
     options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
     make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
         trainer, loss = attempts.run(share_of(arguments), resume_from)
-    return _describe(trainer, loss, checkpoints.seconds(), stop.received, attempts.halvings)
+    is_over = any(callback.is_over() for callback in early)
+    return _describe(trainer, loss, checkpoints.seconds(), stop.received, attempts.halvings, is_over)
 
 
 def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
@@ -314,7 +330,9 @@ def _make_trainer(
     return trainer
 
 
-def _describe(trainer: SentimentTrainer, loss: float, seconds: float, signal: int | None, halvings: int) -> Outcome:
+def _describe(
+    trainer: SentimentTrainer, loss: float, seconds: float, signal: int | None, halvings: int, is_over: bool
+) -> Outcome:
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
     state = trainer.state
@@ -329,4 +347,5 @@ def _describe(trainer: SentimentTrainer, loss: float, seconds: float, signal: in
         signal=signal,
         share=trainer.share,
         out_of_memory=halvings,
+        stopped_early=is_over and state.global_step < state.max_steps,
     )

@@ -117,6 +117,7 @@ def _train_and_predict(
         resume_from=newest_complete(checkpoints),
         finds_batch=recipe.training.auto_find_batch_size,
         lr_decay=recipe.training.layerwise_lr_decay,
+        patience=recipe.training.early_stopping_patience,
     )
     if outcome.signal:
         raise Interrupted(

@@ -227,6 +227,7 @@ def _train(tuning: Tuning, attempt: Attempt, progress: Progress, run: RunDir) ->
             monitor=usage,
             shown=False,
             lr_decay=recipe.training.layerwise_lr_decay,
+            patience=recipe.training.early_stopping_patience,
         )
         if outcome.signal:
             message = f"Trial {attempt.number} was stopped by a signal after step {outcome.steps}."
