@@ -92,6 +92,7 @@ KINDS: tuple[tuple[str, bytes, re.Pattern[bytes]], ...] = (
 _USER = re.compile(r"(?<=://)[^\s/?#\\\"'<>]+@")  # what follows one of these is a query or a path, not a user
 _NAME = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|signature|\bsig|credential"
 _NAMED = re.compile(rf"((?:{_NAME})[\"']?(?:[=:]|: )[\"']?)(?!\*\*\*)([^\s\"'&#,;)}}\]]{{6,}})", re.IGNORECASE)
+_QUERY = re.compile(rf"([?&](?:{_NAME})=)[^&\s\"'<>]+", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,:/_-]+(?:[a-zA-Z/]{0,20})")
 _HEADER = re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}")
 
@@ -131,8 +132,8 @@ def conceal(text: str) -> str:
 
 
 def strip_passwords(text: str) -> str:
-    """Return an address, or a text with addresses, without the users and passwords in them."""
-    return _USER.sub("", text)
+    """Return an address, or a text with addresses, without the users and passwords in them and in their queries."""
+    return _QUERY.sub(r"\1" + HIDDEN, _USER.sub("", text))
 
 
 def looks_secret(text: str) -> bool:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import explain_refused_write, remove_leftovers
@@ -82,15 +82,22 @@ def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]
     return lock_folder(folder, purpose) if os.access(folder, os.W_OK) else contextlib.nullcontext()
 
 
-def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
-    """Return the acquired lock, or None if the file system has no locks; filelock does not use a plain file instead."""
-    from filelock import FileLock, Timeout
+def make_lock(file: Path, **options: Any) -> BaseFileLock:
+    """Return a lock of filelock's on a file, which is removed first if it is another file's second name."""
+    from filelock import FileLock
 
-    file = folder / LOCK
     with contextlib.suppress(FileNotFoundError):
         if file.lstat().st_nlink > 1:
             file.unlink()
-    lock = FileLock(
+    return FileLock(file, **options)
+
+
+def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
+    """Return the acquired lock, or None if the file system has no locks; filelock does not use a plain file instead."""
+    from filelock import Timeout
+
+    file = folder / LOCK
+    lock = make_lock(
         file,
         timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
         thread_local=False,

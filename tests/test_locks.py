@@ -19,7 +19,7 @@ import pytest
 from command_line import Command
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import DAY, TEMPORARY, write_text
-from sentiment140_bert.locks import LOCK, lock_folder
+from sentiment140_bert.locks import LOCK, lock_folder, make_lock
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -182,3 +182,11 @@ def test_two_trainings_into_one_folder(classifier_folder: Path, tmp_path: Path, 
         result = s140("track", "sync", tmp_path / "run", code=1)
         assert "has no tracker" in result.stderr
     assert (tmp_path / "run" / "recipe.yaml").is_file()
+
+
+def test_a_lock_that_is_another_ones_second_name_is_its_own(tmp_path: Path) -> None:
+    """Otherwise one process would wait for itself."""
+    with make_lock(tmp_path / "one.lock"):
+        (tmp_path / "other.lock").hardlink_to(tmp_path / "one.lock")
+        with make_lock(tmp_path / "other.lock", timeout=0):
+            pass

@@ -19,10 +19,11 @@ from sentiment140_bert.schemas import pick
 
 # Text from which GitHub's Markdown makes links: an address, a page, a user.
 AUTOMATIC = {"://": ":&#47;/", r"(www)\.": r"\1&#46;", "@": "&#64;"}
+FORMULAS = {"\\": "&#92;", "$": "&#36;"}  # with which the Hub's formulas begin
 LIST_ITEM = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
 MISSING = Markup("–")
 SPACES, HIDDEN = ("Cc", "Zl", "Zp", "Zs"), ("Cf", "Cs", "Co")  # Unicode categories
-SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
+SPECIAL = re.compile(r"[$\\`*_{}\[\]#|~]")
 
 
 def flatten(text: str) -> str:
@@ -53,7 +54,8 @@ def escape(value: Any) -> Any:
     """Escape a value so that Markdown and HTML show it literally; numbers and ``Markup`` pass through."""
     if value is None or isinstance(value, Markup | int | float | jinja2.Undefined):
         return value
-    text = SPECIAL.sub(r"\\\1", html.escape(flatten(str(value)), quote=False))
+    text = html.escape(flatten(str(value)), quote=False)
+    text = SPECIAL.sub(lambda sign: FORMULAS.get(sign[0], f"\\{sign[0]}"), text)
     text = LIST_ITEM.sub(r"\1\\\2", text)
     for sign, entity in AUTOMATIC.items():
         text = re.sub(sign, entity, text, flags=re.IGNORECASE)

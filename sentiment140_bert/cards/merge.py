@@ -159,10 +159,11 @@ def _reconcile_tags(before: list[str], here: list[str], there: list[str]) -> lis
 
 
 def _list_tags(metadata: dict[str, Any]) -> list[str]:
-    """Return the tags as texts, as the Hub has them; people write a single one, numbers and ``true``, too."""
+    """Return the tags as texts, as the Hub has them; people write a single one, numbers and ``true``, too, and by
+    mistake lists."""
     tags = metadata.get("tags")
     listed = tags if isinstance(tags, list) else [] if tags is None else [tags]
-    return [tag if isinstance(tag, str) else json.dumps(tag, default=str) for tag in listed]
+    return [tag if isinstance(tag, str) else json.dumps(tag) for tag in listed if isinstance(tag, str | int | float)]
 
 
 def _merge_metadata(

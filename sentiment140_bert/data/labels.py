@@ -53,7 +53,8 @@ def interpret_labels(counts: Mapping[str, int], label_map: str | None, where: st
                 "Name them in --label-map.",
             )
         return LabelMeanings(f"as mapped: {label_map}", {**NAMED, **SCHEMES[STARS], **mapping})
-    common = {label for label, count in counts.items() if count > STRAY * sum(counts.values())}
+    most_stray = STRAY * sum(counts.values())
+    common = {label for label, count in counts.items() if count > most_stray}
     scheme = find_scheme(common, rare=counts) or _find_best_scheme(counts, common)
     in_scheme = SCHEMES[scheme].keys()
     explained = sum(counts[label] for label in common & in_scheme)

@@ -26,7 +26,7 @@ from sentiment140_bert.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 PAUSES = (1.0, 2.0, 4.0, 60.0)  # seconds before a tracker that failed is tried again; then the failure is reported
 GATHER = 1.0  # seconds in which new values are gathered, to be sent together
-ENDING = 30.0  # seconds after which, at the end, a tracker that fails is not tried again
+ENDING = 30.0  # seconds after which, at the end, a tracker that fails is not tried again, and scoring waits no more
 
 
 class Sync:
@@ -55,9 +55,11 @@ class Sync:
             self.job = self.thread.submit(self._send_new)
 
     def flush(self) -> bool:
-        """Send everything and wait for it; return True if that succeeded. A tracker that failed just now is skipped."""
-        self._wait()
-        return not self.failures and self._do(self._send_new, once=True)
+        """Send everything and wait for it, but not long; return True if that succeeded.
+
+        A tracker that failed just now is skipped.
+        """
+        return self._wait(ENDING) and not self.failures and self._do(self._send_new, once=True, longest=ENDING)
 
     def close(self, status: RunStatus) -> bool:
         """Send the rest, and end the tracked run for this process; return True if the tracker has everything.
@@ -80,12 +82,13 @@ class Sync:
         model, end = bool(self._new_weights()), self._must_end()
         return [*curves, *self._new_files(), *(["model"] if model else []), *(["end"] if end else [])]
 
-    def _do(self, work: Callable[[], None], once: bool = False) -> bool:
+    def _do(self, work: Callable[[], None], once: bool = False, longest: float | None = None) -> bool:
         """Do ``work`` in the thread and wait; retry after a pause unless retries failed before; return True if done."""
         until = time.monotonic() + ENDING
         while True:
             self.job = self.thread.submit(work)
-            self._wait()
+            if not self._wait(longest):
+                return False
             if not self.failures or self._has_given_up() or once or time.monotonic() > until:
                 return not self.failures
             time.sleep(max(0.0, self.not_before - time.monotonic()))
@@ -93,10 +96,15 @@ class Sync:
     def _has_given_up(self) -> bool:
         return self.failures >= len(PAUSES)
 
-    def _wait(self) -> None:
+    def _wait(self, longest: float | None = None) -> bool:
+        """Wait until nothing is being sent; return False if that takes longer, in seconds."""
         if self.job is not None:
-            self.job.exception()
+            try:
+                self.job.exception(longest)
+            except TimeoutError:
+                return False
             self._is_idle()
+        return True
 
     def _is_idle(self) -> bool:
         """Return True if nothing is being sent; count and report the failure of what was."""

@@ -163,6 +163,14 @@ def test_code_contains_no_section_mark(text: str) -> None:
         assert not re.search(r"<!-- (begin|end) s140", str(written))
 
 
+def test_a_text_begins_no_formula() -> None:
+    """The Hub takes two dollar signs, and two backslashes before a bracket, for the beginning of one."""
+    for text in ("$$x$$", r"\(x\)", r"\[x\]"):
+        written = str(escape(text))
+        assert "$" not in written
+        assert "\\\\" not in written
+
+
 def test_markup_goes_through_and_is_not_escaped_twice() -> None:
     assert escape(escape("a*b")) == escape("a*b")
     assert escape(Markup("**a**")) == "**a**"

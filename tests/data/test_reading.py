@@ -237,7 +237,7 @@ USUAL_NAMES = {
     "user": "user username user_name screen_name author author_id",
     "time": "date created_at timestamp time datetime tweetdate tweet_date tweet_created",
     "id": "id tweet_id tweetid ids id_str",
-    "topic": "query topic flag",
+    "topic": "query topic",
 }
 
 
@@ -249,6 +249,12 @@ def test_of_several_columns_the_one_with_the_most_usual_name_is_taken() -> None:
             header = [*(other.title() for other in reversed(usual[at:])), "number", *others]
             columns = find_columns(header, DataConfig(), "t.csv")
             assert header[getattr(columns, column)].lower() == name, (column, header)
+
+
+def test_a_flag_is_a_topic_only_among_the_columns_of_the_corpus() -> None:
+    """Topics are published; a flag of somebody's own may be private."""
+    assert find_columns(["target", "ids", "date", "flag", "user", "text"], DataConfig(), "t.csv").topic == 3
+    assert find_columns(["label", "flag", "user", "text"], DataConfig(), "t.csv").topic is None
 
 
 def test_columns_are_named_or_missing_or_ambiguous(write) -> None:

@@ -397,3 +397,13 @@ def test_without_a_home_nothing_is_read_out_of_the_current_folder(
     trust.remember_place("mlflow", "http://own.example")
     assert trust.is_known_place("mlflow", "http://own.example")  # in this process
     assert notes.read_text() == "mlflow http://strangers.example\n"
+
+
+def test_no_password_of_an_address_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    place = "postgresql://me:swordfish98@host/db?user=x&password=swordfish99&api_key=swordfish97&sslmode=require"
+    trust.remember_place("mlflow", place)
+    assert trust.is_known_place("mlflow", place)
+    notes = (tmp_path / "sentiment140_bert" / "known_places").read_text()
+    assert "swordfish" not in notes
+    assert "sslmode=require" in notes

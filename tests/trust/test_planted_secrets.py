@@ -22,6 +22,7 @@ from mlflow_server import MlflowServer
 from on_hub import BOTH, MODEL
 from planted_secrets import IN_ADDRESSES, SECRETS, files_below, holding, planted
 from tiny_run import flags
+from told import tell
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
 SCRIPT = Path(__file__).parents[1] / "several_commands.py"
@@ -188,3 +189,14 @@ def test_the_search_finds_a_secret_however_it_is_written() -> None:
         ways |= {f"base64 {user}": base64.b64encode(user + b":" + raw) for user in (b"a", b"ab", b"abc", b"abcd")}
         missed += [(name, way) for way, text in ways.items() if holding(secret, {"file": b"x" + text + b"y"}) == []]
     assert missed == []
+
+
+def test_a_card_with_a_secret_goes_to_no_tracker(run_copy: Path, tmp_path: Path, caplog) -> None:
+    secret = "hf_" + "aB3dE5" * 6
+    card = run_copy / "model" / "README.md"
+    card.write_text(f"{card.read_text()}\nMy key is {secret}.\n")
+    tell(run_copy, "tensorboard")
+    assert "README.md holds what looks like a secret" in caplog.text
+    written = [path.read_bytes() for path in (run_copy / "tensorboard").rglob("*") if path.is_file()]
+    assert written
+    assert not any(secret.encode() in content for content in written)

@@ -16,6 +16,7 @@ from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune.study import Study, count_states, find_best
 from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
 from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
+from sentiment140_bert.locks import make_lock
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import STUDY_FIGURES, RunDir
@@ -58,10 +59,10 @@ class StudyDir:
         Raises:
             RunError: Nothing can be locked there.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / f"{name}.lock", timeout=-1 if wait else 0)
+        lock = make_lock(self.path / f"{name}.lock", timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except Timeout:
