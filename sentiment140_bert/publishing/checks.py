@@ -22,7 +22,8 @@ VALUE_NAMES |= {"weights_sha256": "weights' sha256", "data_fingerprint": "data f
 NAMED = {*VALUE_NAMES.values()}
 SHOWN = ("tweets", *SCORES)
 MAX_NUMBER = 1e300  # a longer whole number is not a float
-DETAILS = ("slices.", "baselines.", "risk_coverage.", "abstaining.", "three_way.")  # where a single tweet shows
+LEARNED = (("temperature", "value"), ("abstention", "threshold"))  # from the validation split
+BELOW = 1 - 1e-9  # a share of a distance that does not reach the other end
 
 
 @dataclass(frozen=True)
@@ -250,32 +251,32 @@ def _name_value(path: tuple[str, ...]) -> str:
 
 
 def _find_tolerance(where: tuple[str, ...], measured: float, n: int, tolerance: float) -> float:
-    """Return how far a number may be off: another machine's rounding may take a tweet over a limit.
+    """Return how far a number may be off: another machine's rounding may take a few of many tweets over a limit.
 
     Args:
-        where: Path of the split in ``metrics.json``.
-        measured: The values that it should have.
+        where: Path of the number in ``metrics.json``.
+        measured: The value that it should have.
         n: Tweets in the part of the split that it belongs to.
-        tolerance: Tolerance for a score of the whole split.
+        tolerance: Tolerance for a score.
     """
     path = ".".join(where[2:])
     if where[0] != "splits":
-        if where in (("temperature", "value"), ("abstention", "threshold")):
-            return 10 * tolerance
-        return tolerance if where[0] == "examples" else 0
-    if path.startswith(("calibration.bins", "calibrated.bins")):  # a tenth of the tweets each; two may change places
-        return 2 if path.endswith(".n") else tolerance + 2 / n
+        return tolerance if where[0] == "examples" or where in LEARNED else 0
     if path in ("n", "neutral_left_out", "three_way.n") or path.startswith("leakage."):
         return 0
     if path.startswith("slices.") and path.endswith(".n"):  # the model does not decide which tweets those are
         return 0
-    if path.endswith("p_value"):  # a tweet more or less on one side moves it by a tenth of itself, or so
+    if isinstance(measured, int):
+        return tolerance * n
+    if path.endswith("p_value"):
         from sentiment140_bert.evaluation.intervals import SIGNIFICANT
 
-        return min(0.02 + 0.5 * measured, (1 - 1e-9) * abs(measured - SIGNIFICANT))  # not to the other side of it
-    if path.startswith(DETAILS):
-        return max(1, tolerance * n) if isinstance(measured, int) else tolerance + 2 / n
-    return tolerance * n if isinstance(measured, int) else tolerance
+        # The tweets that may differ, if that is one or more, move it much further; but not to the other side.
+        further = 0.02 + 0.5 * measured if tolerance * n >= 1 else tolerance
+        return min(further, BELOW * abs(measured - SIGNIFICANT))
+    if path.endswith("lift.value"):  # the card says which of the two is more accurate
+        return min(tolerance, BELOW * abs(measured))
+    return tolerance
 
 
 def reach_verdict(checks: Iterable[Check]) -> str:
