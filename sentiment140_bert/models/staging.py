@@ -252,6 +252,18 @@ def _find_weights(find: Find, config: dict[str, Any], name: str, names: Callable
     return {tensor: file for tensor, shard in shards.items() if (file := files[str(shard)])}
 
 
+def find_weights(folder: Path) -> list[Path]:
+    """Return the safetensors that are loaded of a model folder, whatever its config or an index names; sorted.
+
+    Raises:
+        ModelError: It has none, or names what is not its own.
+    """
+    with explain_errors(str(folder)):
+        find = _find_in_folder(folder)
+        config = read_object(settings) if (settings := find(CONFIG)) else {}
+        return sorted({*_find_weights(find, config, str(folder), lambda: _list_names(str(folder), None)).values()})
+
+
 def _is_safe_name(value: Any) -> bool:
     endings = (".safetensors", ".safetensors.index.json")
     return isinstance(value, str) and not {*"/\\"} & {*value} and value.endswith(endings)

@@ -183,11 +183,17 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
 
 
 def _check_weights(page: Page, metrics: schemas.Metrics) -> Check:
-    """Compare the hash of the weights, if there are any."""
-    weights = page.folder / "model.safetensors"
-    if weights.is_file():
-        return check_exactly(WEIGHTS, metrics["weights_sha256"], hash_file(weights))
-    return leave_unchecked(WEIGHTS, metrics["weights_sha256"], "there is no model.safetensors")
+    """Compare the hash of the weights that are loaded, if there are any, and their name, which the card states."""
+    from sentiment140_bert import models
+
+    try:
+        files = models.find_weights(page.folder)
+    except ModelError as error:
+        return leave_unchecked(WEIGHTS, metrics["weights_sha256"], error.message)
+    names = ", ".join(file.name for file in files)
+    if names != models.SAFETENSORS:
+        return Check(WEIGHTS, f"of {models.SAFETENSORS}", names, FALSE, "config.json names other weights")
+    return check_exactly(WEIGHTS, metrics["weights_sha256"], hash_file(files[0]))
 
 
 def _compare_pages(page: Page, facts: Facts) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,17 @@ def change_rows_of_dataset(published: Published) -> None:
     published.move_pin(published.hub.head(DATA, "dataset"))
 
 
+def name_other_weights(published: Published) -> None:
+    """The card and the metrics have the hash of ``model.safetensors``, and the config names the file that is scored."""
+    scored = published.hub.files(MODEL)[WEIGHTS]
+    published.change_bytes(WEIGHTS, change_weights)
+    published.hub.write(MODEL, "model_b.safetensors", scored)
+    digest = hashlib.sha256(published.hub.files(MODEL)[WEIGHTS]).hexdigest()
+    published.change_json("config.json", lambda config: config.update(transformers_weights="model_b.safetensors"))
+    published.change_json(METRICS, lambda metrics: metrics.update(weights_sha256=digest))
+    rewrite_page(published)
+
+
 def replace_bytes(path: str, change: Callable[[bytes], bytes], *words: str) -> tuple[Any, ...]:
     return lambda page: page.change_bytes(path, change), *words
 
@@ -146,6 +158,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "no safetensors": replace_bytes(WEIGHTS, lambda content: b"x" * 1_000, "weights' sha256", "scores"),
     "an empty file": replace_bytes(WEIGHTS, lambda content: b"", "weights' sha256", "scores"),
     "another tokenizer": replace_json("tokenizer.json", exchange_words, "test: "),
+    "weights by another name": (name_other_weights, "weights' sha256", "model_b.safetensors"),
     "exchanged labels": replace_json("config.json", lambda config: config.update(id2label=EXCHANGED), "test: accuracy"),
     "other hashes": replace_bytes(
         HASHES, change_hashes(lambda hashes: hashes + np.uint64(1)), "hashes of training texts"
