@@ -24,6 +24,7 @@ UNPUBLISHED = ("neutral", "manual_neutral")  # splits that a published dataset m
 SAMPLE = "sample"
 ROUNDING = 1e-3
 
+HUNDREDTH = 0.01  # of a second, to which the time of a training is rounded
 
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
@@ -159,19 +160,18 @@ def check_training(environment: schemas.Environment, rows: int) -> Iterator[Chec
         rows: Training tweets.
     """
     training = environment["training"]
-    tweets, seconds, epochs = training.get("batch", {}).get("tweets"), training["seconds"], training["epochs"]
-    if "changed" in environment:
-        return
-    if tweets:
+    tweets, epochs = training.get("batch", {}).get("tweets"), training["epochs"]
+    seconds = max(training["seconds"], HUNDREDTH)
+    has_changed = any(change.startswith("processes:") for change in environment.get("changed", []))
+    if tweets and not has_changed:  # tweets of a step, by which the number of processes is multiplied
         right = round(training["steps"] / math.ceil(rows / tweets), 4)
         if abs(right - epochs) > ROUNDING:
             name = "environment.json: epochs of these steps"
             yield Check(name, f"{epochs} of {training['steps']:,} steps", right, FALSE)
-    if seconds > 0:
-        speed = epochs * rows / seconds
-        if abs(speed - training["tweets_per_second"]) > 0.1 + speed * (0.01 / seconds + ROUNDING):
-            name = "environment.json: tweets per second"
-            yield Check(name, training["tweets_per_second"], round(speed, 1), FALSE)
+    speed = epochs * rows / seconds
+    if abs(speed - training["tweets_per_second"]) > 0.1 + speed * (HUNDREDTH / seconds + ROUNDING):
+        name = "environment.json: tweets per second"
+        yield Check(name, training["tweets_per_second"], round(speed, 1), FALSE)
 
 
 def check_training_rows(file: Path, prepared: Prepared) -> Check:

@@ -92,7 +92,7 @@ class StartedEnvironment(Machine):
     unusual_arguments: dict[str, Any]
     command: str | None
     started: str
-    changed: NotRequired[list[str]]
+    changed: NotRequired[Annotated[list[str], Field(min_length=1)]]
 
 
 class Environment(StartedEnvironment):

@@ -138,7 +138,9 @@ def test_results_that_the_tool_did_not_write_are_found(find_missed) -> None:
 def test_a_page_without_the_files_of_its_numbers_is_not_true(find_missed) -> None:
     """Else its sections would go unread, as those of other tools' pages do."""
     names = (METRICS, DATA_JSON, ENVIRONMENT, RECIPE)
-    assert find_missed({name: (lambda page, name=name: page.remove(name), name) for name in names}, codes=(2,)) == []
+    rows = {name: (lambda page, name=name: page.remove(name), name) for name in names}
+    rows["changes that are none"] = (lambda page: page.change_json(ENVIRONMENT, update(changed=[])),)
+    assert find_missed(rows, codes=(2,)) == []
 
 
 # ---- forged files, and all pages written again from them
@@ -175,6 +177,11 @@ FACTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "training steps": (ENVIRONMENT, update("training", steps=60_000), "steps"),
     "epochs": (ENVIRONMENT, update("training", epochs=30.0), "epochs"),
     "speed": (ENVIRONMENT, update("training", tweets_per_second=9_999.0), "tweets per second"),
+    "what changed": (
+        ENVIRONMENT,
+        update(changed=["threads: 1, then 2"]),
+        "tweets per second",
+    ),  # which is checked anyway
     "a split left out": (METRICS, lambda metrics: metrics["splits"].pop("manual"), "manual"),
     "an answer left out": (METRICS, lambda metrics: metrics["examples"].pop(), "great, another monday"),
     "the level of the intervals": (METRICS, update(confidence_level=0.99), "confidence_level"),
