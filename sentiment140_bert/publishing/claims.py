@@ -85,17 +85,19 @@ WRITTEN = re.compile(
 MIN_DIGITS = 2  # "1" claims every tweet, and is not a rounded 0.6
 
 
-def find_claims(text: str) -> Iterator[str]:
+def find_claims(text: str, *, is_literal: bool = False) -> Iterator[str]:
     """Yield the places of a text that state a score, a share in percent, or a number of tweets, or that may: words of
     two alphabets, and what is displayed reversed.
 
-    Years, versions, and counts of steps are not, unless a metric's name is next to them.
+    Years, versions, and counts of steps are not, unless a metric's name is next to them. A literal text is one whose
+    markup a card shows as it is written; it is read both ways.
     """
     if match := REVERSING.search(html.unescape(unquote(text))):
         yield f"text that is shown reversed ({match[0].encode('unicode_escape').decode()})"
     plain = _read_text(text)
     shown = ("".join(texts) for tag in TAG.finditer(text) for texts in SHOWN.findall(tag[0]))
     readings = (plain, LINK_TEXT.sub(r"\1", plain), *map(_read_text, shown))
+    readings = (_read_signs(text).replace("_", " ").lower(), *readings) if is_literal else readings
     for block in re.split(r"\n\s*\n", "\n\n".join(dict.fromkeys(readings))):
         is_table = block.count("|") > 1
         patterns = (SCORE, PERCENT, TWEETS, RATIO, TWO_ALPHABETS)
@@ -127,13 +129,16 @@ def _remove_comments(text: str) -> str:
 def _read_text(text: str) -> str:
     """Return a text the way people read it: tags, entities, formulas and emphasis resolved, in lower case, in plain
     signs."""
-    plain = html.unescape(unquote(text))
-    plain = "".join(_simplify_sign(sign) for sign in unicodedata.normalize("NFKC", plain)).translate(LOOKS_LIKE)
+    plain = _read_signs(html.unescape(unquote(text)))
     plain = re.sub(r"</?t[dh]\b[^<>]{0,2000}>", " | ", plain, flags=re.IGNORECASE)
     plain = BREAK.sub(" ", plain)
     plain = re.sub(r"</?[a-z][^<>]{0,2000}>", "", _remove_comments(plain), flags=re.IGNORECASE)
     plain = FORMULA.sub(r"\1", FRACTION.sub(r"\1/\2", plain))
     return re.sub(r"[*`~\\$]", "", plain).replace("_", " ").lower()
+
+
+def _read_signs(text: str) -> str:
+    return "".join(_simplify_sign(sign) for sign in unicodedata.normalize("NFKC", text)).translate(LOOKS_LIKE)
 
 
 def _simplify_sign(sign: str) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
-from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, leave_unchecked, settle
+from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, check_exactly, leave_unchecked, settle
+from sentiment140_bert.publishing.pages import warn_of_values
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
 from sentiment140_bert.schemas import REPO_ID
 
@@ -69,6 +70,8 @@ def check_data(
     measured = _measure_splits(claimed, prepared, recipe.data.max_length, tokenizer)
     origin, checks = _measure_origin(claimed, prepared, recipe, named_here)
     measured |= origin
+    known = {*origin, "published"}  # by that name the tweets were loaded
+    checks += warn_of_values("data.json", {key: value for key, value in claimed.items() if key not in known})
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
     settled, leaves = settle({key: value for key, value in claimed.items() if key in compared}, measured)
     checks += [leaf.as_check(f"data.json: {'.'.join(leaf.path)}") for leaf in leaves if leaf.verdict != TRUE]

@@ -15,10 +15,11 @@ import yaml
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.facts import Facts
-from sentiment140_bert.cards.markup import escape
+from sentiment140_bert.cards.markup import escape, flatten
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.publishing import claims
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked, settle
+from sentiment140_bert.recipe import SECTION_BY_KEY
 from sentiment140_bert.run import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
 
@@ -32,6 +33,8 @@ PROPERTY_TAG = re.compile(
     rf"|{merge.SOURCE_TAG}$"
 )
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+# Between the settings of a command line, each of which is read alone.
+BEFORE_SETTING = re.compile(rf"\s(?=--(?:set|(?:no-)?(?:{'|'.join(SECTION_BY_KEY).replace('_', '[-_]')}))(?![\w-]))")
 SNIPPET = re.compile(r"^ {4}model=(.+),$", re.MULTILINE)
 
 
@@ -121,9 +124,30 @@ def _list_handwritten(name: str, card: merge.Card) -> Iterator[Check]:
             )
 
 
-def warn(where: str, text: str) -> Iterator[Check]:
-    """Warn of whatever reads like a claim in a text that nothing here can measure."""
-    for place in dict.fromkeys(claims.find_claims(text)):
+def warn_of_values(where: str, content: Any) -> Iterator[Check]:
+    """Warn of whatever reads like a claim in parsed JSON that nothing here measures, its keys included."""
+    for key, value in dict.fromkeys(_list_values(where, content)):
+        # A card may show a key and a word or number in two cells, where that is enough to be a claim.
+        text = f"| {key} | {value} |" if len(value.split()) == 1 else f"{key}: {value}"
+        yield from warn(f"{where}: {key}", text, is_literal=True)
+
+
+def _list_values(key: str, content: Any) -> Iterator[tuple[str, str]]:
+    """Yield every value of parsed JSON as a card shows it, with the nearest key; of a mapping the key alone."""
+    rest = [(key, content)]
+    while rest:
+        key, value = rest.pop()
+        if isinstance(value, list):
+            rest += [(key, part) for part in reversed(value)]
+            continue
+        if isinstance(value, dict):
+            rest += reversed(value.items())
+        yield flatten(key), "" if isinstance(value, dict) else flatten(str(value))
+
+
+def warn(where: str, text: str, *, is_literal: bool = False) -> Iterator[Check]:
+    """Warn of whatever reads like a claim in a text that nothing here can measure; see ``find_claims``."""
+    for place in dict.fromkeys(claims.find_claims(text, is_literal=is_literal)):
         yield Check(f"{where}: {place}", place, None, WARNING, "it reads like a claim, and nobody measured it")
 
 
@@ -211,14 +235,14 @@ def list_description(name: str, data: schemas.Data) -> Iterator[Check]:
         where = f"{name}: {key.replace('_', ' ')}"
         content = ", ".join(value) if isinstance(value, list) else str(value)
         yield Check(where, content, None, CLAIMED, "its publisher says so")
-        yield from warn(where, content)
 
 
 def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Check]:
-    """List the claims of a card that nobody can measure."""
+    """List the claims of a card that nobody can measure, and warn of those that read like scores."""
     environment = facts.environment
     training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
+    urls = [str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)]
     values = {
         "name": title,
         "base model": facts.base_name,
@@ -231,13 +255,13 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
         "command and recipe": environment["command"] or "recipe.yaml",
         "history of the training": "; ".join(environment.get("changed", [])) or "in one piece",
         "pictures": ", ".join(pictures),
-        "tracker": ", ".join(str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)),
+        "tracker": ", ".join(urls),
     }
     for name, content in values.items():
         if content:
             yield Check(name, content, None, CLAIMED, "nobody can measure it again")
-            if name not in ("duration", "command and recipe"):
-                yield from warn(name, content)
     yield from list_description("tweets", facts.data)
-    for name, value in environment["unusual_arguments"].items():
-        yield from warn("training arguments", f"{name} {value}")
+    names = {"name": title, "base model": facts.base_name, "pictures": pictures, "tracker": urls}
+    yield from warn_of_values("page", names)
+    settings = BEFORE_SETTING.split(environment["command"] or "")
+    yield from warn_of_values("environment.json", {**environment, "command": settings})

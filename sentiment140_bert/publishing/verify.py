@@ -136,6 +136,7 @@ def _check_own_page(page: Page, data: DataConfig | None, tolerance: float) -> It
         checks = [Check("dataset", "as its data.json", error.message, FALSE)]
     except S140Error as error:
         checks = [leave_unchecked("scores", None, " ".join(str(error).split()))]
+        checks += pages.warn_of_values("data.json", facts.data)
     if not any(check.claim == WEIGHTS for check in checks):
         checks.append(_check_weights(page, facts.metrics))
     yield from checks
@@ -218,7 +219,10 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
         yield Check(f"the dataset's files: {name}", name, None, WARNING, "it may change what is loaded")
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
     own: dict[str, Any] = {**measured}
-    for name in (*origin.ORIGIN, "settings", "seed", "fingerprint"):
+    compared = (*origin.ORIGIN, "settings", "seed", "fingerprint")
+    others = {key: value for key, value in data.items() if key not in compared}
+    yield from pages.warn_of_values("the dataset's data.json", others)
+    for name in compared:
         if data.get(name) != own.get(name):
             yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(own.get(name)))
     right = data | {key: own[key] for key in (*origin.ORIGIN, "settings") if key in own}

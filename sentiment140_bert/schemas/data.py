@@ -17,8 +17,8 @@ class Source(TypedDict):
     name: str
     on_hub: bool
     revision: str | None
-    sha256: str
-    sha256_of: str
+    sha256: Sha256
+    sha256_of: Literal["file", "rows"]
     rows: Count
     bad_rows: Count
     encoding: NotRequired[str | None]

@@ -95,6 +95,7 @@ HOSTILE: list[Callable[[Any], Any]] = [
     lambda data: data["settings"].update(model_name_or_path="/etc/passwd", output_dir="/tmp/x"),
     lambda data: data["sources"]["training"].update(name="no/such", on_hub=True, revision="refs/../x"),
     lambda data: data["sources"]["training"].update(name="../x"),
+    lambda data: data["sources"]["training"].update(sha256_of="accuracy", sha256="0.991"),
     lambda data: data["sources"]["training"].update(name="table:a.b.c"),
     lambda data: data["sources"].update(other=data["sources"]["manual"]),
     lambda data: data["steps"].update({"a b": 2**70}),
