@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sentiment140_bert.data import word_by_word
+from sentiment140_bert.data import clean, word_by_word
 from sentiment140_bert.data.word_by_word import Encoder
-from sentiment140_bert.models.tokenizer import copy_backend
+from sentiment140_bert.models.tokenizer import copy_backend, list_steps, runs_first
 from sentiment140_bert.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ Tokens = tuple[pa.ChunkedArray, npt.NDArray[np.int64], int]  # ids, their number
 def hash_tokenizer(tokenizer: Any) -> str:
     """Return the sha256 of everything that decides the tokens of a text, normalizer included."""
     return hashlib.sha256(copy_backend(tokenizer).to_str().encode()).hexdigest()
+
+
+def find_cleaning(tokenizer: Any) -> str | None:
+    """Return the level of cleaning whose rules a fast tokenizer runs first; None if it masks by rules of its own."""
+    backend = copy_backend(tokenizer)
+    for level in clean.LEVELS:
+        if (rules := clean.make_normalizer(level)) and runs_first(rules, backend):
+            return level
+    steps = list_steps(json.loads(backend.to_str())["normalizer"])
+    return None if any(step.get("content") in (clean.USER_MASK, clean.URL_MASK) for step in steps) else "raw"
 
 
 def tokenize(texts: pa.ChunkedArray, tokenizer: Any, max_length: int, name: str = "") -> Tokens:

@@ -81,9 +81,7 @@ def load_tokenizer(
     if normalizer is None:
         return base
     backend = copy_backend(base)
-    cleaning = list_steps(json.loads(normalizer.__getstate__()))
-    own = list_steps(json.loads(backend.to_str())["normalizer"])
-    if own[: len(cleaning)] != cleaning:  # a model trained here already carries them
+    if not runs_first(normalizer, backend):  # a model trained here already carries it
         steps = [normalizer] + ([backend.normalizer] if backend.normalizer else [])
         backend.normalizer = normalizers.Sequence(steps)
     # A BertTokenizer would rebuild its normalizer from its own settings when loaded; the generic class keeps it.
@@ -96,6 +94,12 @@ def load_tokenizer(
         clean_up_tokenization_spaces=False,
         **named | {"pad_token": _find_padding_token(base, padding)},
     )
+
+
+def runs_first(normalizer: Normalizer, backend: Tokenizer) -> bool:
+    """Return True if a tokenizer's own normalizer begins with the steps of this one."""
+    steps = list_steps(json.loads(normalizer.__getstate__()))
+    return list_steps(json.loads(backend.to_str())["normalizer"])[: len(steps)] == steps
 
 
 def _list_inputs(tokenizer: PreTrainedTokenizerFast) -> list[str]:

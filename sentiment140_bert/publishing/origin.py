@@ -24,8 +24,8 @@ ORIGIN = ("sources", "steps", "leakage", "suspects")  # keys of data.json that o
 UNPUBLISHED = ("neutral", "manual_neutral")  # splits that a published dataset may leave out
 SAMPLE = "sample"
 ROUNDING = 1e-3
-
 HUNDREDTH = 0.01  # of a second, to which the time of a training is rounded
+
 
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
@@ -70,6 +70,7 @@ def check_data(
     measured = _measure_splits(claimed, prepared, recipe.data.max_length, tokenizer)
     origin, checks = _measure_origin(claimed, prepared, recipe, named_here)
     measured |= origin
+    checks += _check_distinct(claimed, prepared)
     known = {*origin, "published"}  # by that name the tweets were loaded
     checks += warn_of_values("data.json", {key: value for key, value in claimed.items() if key not in known})
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
@@ -82,9 +83,10 @@ def check_data(
 
 
 def _measure_splits(claimed: schemas.Data, prepared: Prepared, max_length: int, tokenizer: Any) -> dict[str, Any]:
-    """Measure the tweets themselves: their counts and hashes, and their tokens."""
+    """Measure the tweets themselves: their counts and hashes, their tokens, and the tokenizer's cleaning."""
     from sentiment140_bert.data import data_json
     from sentiment140_bert.data.pipeline import tokenize_splits
+    from sentiment140_bert.data.tokenize import find_cleaning
 
     tokens = tokenize_splits(prepared, tokenizer, max_length).report
     splits = {
@@ -96,8 +98,26 @@ def _measure_splits(claimed: schemas.Data, prepared: Prepared, max_length: int, 
     return {
         "fingerprint": prepared.report["fingerprint"],
         "splits": {name: split for name, split in unpublished.items() if "published" in prepared.report} | splits,
+        "settings": claimed["settings"] | ({"cleaning": level} if (level := find_cleaning(tokenizer)) else {}),
         "tokenizer": claimed["tokenizer"] | {key: tokens["tokenizer"][key] for key in ("sha256", "max_length")},
     }
+
+
+def _check_distinct(claimed: schemas.Data, prepared: Prepared) -> Iterator[Check]:
+    """Check what both cards say: no text occurs in two splits, nor twice in one but with other labels."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from sentiment140_bert.data import clean
+    from sentiment140_bert.data.published_dataset import MANUAL, SPLITS
+
+    tables = {name: table for name, table in prepared.tables().items() if name in SPLITS}
+    texts = {name: pc.unique(clean.make_keys(table["text"])) for name, table in tables.items()}
+    shared = sum(map(len, texts.values())) - len(pc.unique(pa.chunked_array([*texts.values()])))
+    yield check_exactly("texts that occur in two splits", 0, shared)
+    if claimed["settings"]["conflicts"] != "keep":
+        repeated = sum(len(table) - len(texts[name]) for name, table in tables.items() if name != MANUAL)
+        yield check_exactly("texts that occur twice in a split", 0, repeated)
 
 
 def _measure_origin(
