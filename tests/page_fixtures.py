@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import sentiment140_bert as s140
 from hub_server import Commit, HubServer, Repo
 from on_hub import DATA, MODEL
+from sentiment140_bert import trust
 from sentiment140_bert.cli import main
 from tiny_run import flags
 
@@ -27,6 +28,12 @@ FOLDER = "home of j.r.hartley_1946"  # nothing that is published may name it
 def copy_of(run: Path, to: Path) -> Path:
     """Copy a run, to be changed."""
     return shutil.copytree(run, to)
+
+
+def train_copy(run: Path, to: Path) -> Path:
+    """Copy a run, to be published with its tweets, which only the user's own runs are."""
+    trust.remember_place("run", str(to.resolve()))  # as a training does
+    return copy_of(run, to)
 
 
 def edit(file: Path, change: Callable[[Any], Any]) -> None:

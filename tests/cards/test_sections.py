@@ -154,7 +154,13 @@ def test_front_matter_that_cannot_be_read_is_refused() -> None:
 
 
 def test_tags_that_are_not_a_list_of_words() -> None:
-    for tags, added in (("[[a]]", []), ("[{a: b}]", []), ("mine", ["mine"]), ("null", []), ("[1, null, x, bert]", ["1", "x"])):
+    for tags, added in (
+        ("[[a]]", []),
+        ("[{a: b}]", []),
+        ("mine", ["mine"]),
+        ("null", []),
+        ("[1, null, x, bert]", ["1", "x"]),
+    ):
         merged = parse_card(merge_cards(NEW, f"---\ntags: {tags}\n---\nHAND\n")).metadata["tags"]
         assert merged == FRONT["tags"] + added, tags
 

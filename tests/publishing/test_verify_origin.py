@@ -13,7 +13,7 @@ import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from once import make_once
-from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, trained
+from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, train_copy, trained
 from sentiment140_bert.data import loading
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import DataConfig
@@ -36,7 +36,7 @@ def from_hub(hub: HubServer, encoder: Path, tmp_path: Path, tmp_path_factory: py
     write_source(hub)
     changes = {"model_name_or_path": encoder, "dataset": SOURCE, "max_samples": 150, "test_size": 20}
     run = make_once(tmp_path_factory, "run_from_hub", lambda folder: trained(folder, validation_size=20, **changes))
-    copy = copy_of(run, tmp_path / "runs" / "copy")
+    copy = train_copy(run, tmp_path / "runs" / "copy")
     s140.push_to_hub(copy, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
     return Published(hub, copy)
 
@@ -82,7 +82,7 @@ def test_a_page_that_names_another_source_than_its_recipe(small_run: Path, tmp_p
 def test_a_source_that_is_a_file_is_claimed_and_not_checked(
     hub: HubServer, local_run: Path, tmp_path: Path, verify: Verify
 ) -> None:
-    s140.push_to_hub(copy_of(local_run, tmp_path / "copy"), s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    s140.push_to_hub(train_copy(local_run, tmp_path / "copy"), s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
     verdict = verify(MODEL, "--strict")
     assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
     assert "tweets.csv" in verdict.named("claimed")

@@ -13,7 +13,7 @@ import pytest
 import sentiment140_bert as s140
 from hub_server import HubServer
 from on_hub import DATA, MODEL
-from page_fixtures import DATA_JSON, Published, Verdict, copy_of, publish_forged_facts
+from page_fixtures import DATA_JSON, Published, Verdict, publish_forged_facts, train_copy
 from sentiment140_bert.data import data_json
 from sentiment140_bert.data.cache import save_splits
 from sentiment140_bert.evaluation.run import load_run_data
@@ -30,7 +30,7 @@ ENVIRONMENT = "environment.json"
 
 @pytest.fixture
 def from_file(hub: HubServer, local_run: Path, tmp_path: Path) -> Published:
-    copy = copy_of(local_run, tmp_path / "copy")
+    copy = train_copy(local_run, tmp_path / "copy")
     s140.push_to_hub(copy, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
     return Published(hub, copy)
 
