@@ -117,6 +117,7 @@ PROBLEMS: list[tuple[object, str]] = [
         {"training": {"early_stopping_patience": 2, "eval_on_start": True}},
         "early_stopping_patience would count eval_on_start again whenever a run resumes; remove one of them",
     ),
+    ({"tracking": {"carbon_country": "de"}}, "carbon_country: must be a country's code of three letters, as in USA, "),
     ({"training": {"early_stopping_patience": 0}}, "early_stopping_patience: must be greater than 0, got 0"),
     (
         {"training": {"eval_strategy": "steps"}},

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sentiment140_bert.cards.metadata import format_front_matter
 from sentiment140_bert.data.corpora import SENTIMENT140
+from sentiment140_bert.schemas import pick
 from sentiment140_bert.trust import plain_yaml
 
 MARK = re.compile(r"<!-- (begin|end) s140: ([\w-]{1,40}) -->[ \t]*\n?")
@@ -170,6 +171,8 @@ def _merge_metadata(
     rendered: dict[str, Any], edited: dict[str, Any], decided_keys: Collection[str] = ()
 ) -> dict[str, Any]:
     edited = {key: value for key, value in edited.items() if key not in (*FROM_DATA, *decided_keys)}
+    if str(pick(edited, "co2_eq_emissions", "source")).startswith("codecarbon "):  # of the older card's training
+        del edited["co2_eq_emissions"]
     personal = {key: edited[key] for key in PERSONAL if key in edited}
     merged = edited | rendered | personal
     if tags := _list_tags(edited):

@@ -72,8 +72,23 @@ def describe_model(facts: Facts, title: str) -> dict[str, Any]:
         ],
         model_name=title,
         eval_results=_list_results(facts) or None,
+        co2_eq_emissions=_describe_carbon(facts.environment),
     )
     return dict(card.to_dict())
+
+
+def _describe_carbon(environment: schemas.Environment) -> dict[str, Any] | None:
+    """Return the CO2 of the training as the Hub shows it; None if it was not estimated."""
+    if "carbon" not in environment:
+        return None
+    carbon = environment["carbon"]
+    return {
+        "emissions": carbon["grams"],
+        "source": carbon["source"],
+        "training_type": "fine-tuning",
+        "geographical_location": carbon["country"],
+        "hardware_used": environment["gpu"] or environment["cpu"],
+    }
 
 
 def _is_scored(facts: Facts, metric: str) -> bool:

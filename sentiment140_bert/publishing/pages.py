@@ -241,6 +241,7 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
     """List the claims of a card that nobody can measure, and warn of those that read like scores."""
     environment = facts.environment
     training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
+    carbon = environment.get("carbon")
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
     urls = [str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)]
     values = {
@@ -254,6 +255,7 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
         "package versions": f"Python {environment['python']}, {packages}",
         "command and recipe": environment["command"] or "recipe.yaml",
         "history of the training": "; ".join(environment.get("changed", [])) or "in one piece",
+        "CO2": f"{carbon['grams']} g in {carbon['country']}, by {carbon['source']}" if carbon else "",
         "pictures": ", ".join(pictures),
         "tracker": ", ".join(urls),
     }

@@ -17,6 +17,7 @@ from sentiment140_bert.recipe.values import (
     Accumulated,
     BatchSize,
     Classes,
+    Country,
     Integer,
     LabelMap,
     Languages,
@@ -267,7 +268,7 @@ class TrainingConfig(Section):
 
 
 class TrackingConfig(Section):
-    """Extra data for trackers, and a second place for checkpoints."""
+    """Extra data for trackers, a second place for checkpoints, and the CO2 of the training."""
 
     tags: Words = setting((), "Comma-separated tags of the tracked run.")
     group: str | None = setting(None, "Group of the tracked run.")
@@ -284,6 +285,10 @@ class TrackingConfig(Section):
         None,
         "Also keep the newest checkpoint in this private repository on the Hub, user/x; on another machine the same "
         "command resumes from it.",
+    )
+    carbon_country: Country | None = setting(
+        None,
+        "Estimate the CO2 of the training for the card, by codecarbon (extra [carbon]): the country's code, as in USA.",
     )
 
 

@@ -177,6 +177,7 @@ Words = Annotated[tuple[str, ...], _WORDS]
 Trackers = Annotated[tuple[str, ...], AfterValidator(_check_trackers), _WORDS]
 _LANGUAGE = _matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "must be comma-separated language codes, as in es or pt-BR,gl")
 Languages = Annotated[tuple[Annotated[str, _LANGUAGE], ...], _WORDS]
+Country = Annotated[str, _matching("[A-Z]{3}", "must be a country's code of three letters, as in USA, DEU or JPN")]
 License = Annotated[
     str, _matching("[a-z0-9][a-z0-9.+-]*", "must be a license as the Hub names it, as in cc-by-4.0, mit or other")
 ]

@@ -12,6 +12,7 @@ from sentiment140_bert.errors import RunError
 Schema = TypeVar("Schema")
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]  # sums of rounded numbers may be off by this much
 Count = Annotated[int, Field(ge=0)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sentiment140_bert.schemas.basics import Count, Number
+from sentiment140_bert.schemas.basics import Count, NonNegative, Number
 
 
 class BaseModel(TypedDict):
@@ -83,6 +83,14 @@ class Machine(TypedDict):
     packages: dict[str, str]
 
 
+class Carbon(TypedDict):
+    """The estimated CO2 of the training, in grams, with that of its interrupted parts."""
+
+    grams: NonNegative
+    country: str
+    source: str
+
+
 class StartedEnvironment(Machine):
     """``environment.json`` of a run that is not finished."""
 
@@ -93,6 +101,7 @@ class StartedEnvironment(Machine):
     command: str | None
     started: str
     changed: NotRequired[Annotated[list[str], Field(min_length=1)]]
+    carbon: NotRequired[Carbon]
 
 
 class Environment(StartedEnvironment):

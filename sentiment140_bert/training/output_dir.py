@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from pathlib import Path
 
 from sentiment140_bert import schemas, trust
-from sentiment140_bert.errors import RunError
+from sentiment140_bert.errors import Interrupted, RunError
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
@@ -131,3 +132,18 @@ def check_same_data(run: RunDir, report: schemas.Data) -> None:
             f"{now[:12]} now.",
             "Restore the original input, or choose another --output-dir.",
         )
+
+
+def build_interruption(run: RunDir, step: int, signal: int, is_main: bool) -> Interrupted:
+    """Return the error of a training that a signal stopped after a step, in the main process or in another one."""
+    from sentiment140_bert.training import checkpoints
+
+    what = ""
+    if is_main:  # the other processes do not wait until the last checkpoint is sealed
+        complete = checkpoints.list_complete(run.checkpoints)
+        what = f"; {complete[-1].name} is in {run.checkpoints}" if complete else "; no checkpoint was written"
+    return Interrupted(
+        f"Training was stopped by a signal after step {step}{what}.",
+        f"Resume it with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
+        signal,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import schemas, trust
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import Interrupted
 from sentiment140_bert.evaluation.run import score_run
 from sentiment140_bert.files import Place, expand_path, explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.machine.carbon import Carbon, check_country
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
@@ -174,6 +173,7 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
             resumes = output_dir.resolve_output_dir(run, recipe, request.resume, request.overwrite)
             trust.remember_place("run", str(run.path.resolve()))
             tracks.choose_trackers(run, recipe, resumes)
+            check_country(recipe.tracking.carbon_country)
             if not (resumes and run.is_finished()):
                 remote = remote_run.open_remote_run(run, recipe, request.resume, request.overwrite)
             if request.push_to:
@@ -277,46 +277,33 @@ def fit(
     from sentiment140_bert.training import callbacks, trainer
 
     def on_checkpoint() -> None:
-        for call in (uploads and uploads.add_newest, job.request.on_checkpoint):
+        for call in (carbon.save, uploads and uploads.add_newest, job.request.on_checkpoint):
             if call:
                 call()
 
-    monitor = Usage()
-    outcome = trainer.train(
-        model,
-        start.tokenizer,
-        start.tokens.splits(),
-        job.settings,
-        history=job.run.history,
-        compute_metrics=compute_trainer_metrics,
-        resume_from=start.checkpoint,
-        callbacks=[callbacks.LogNotifier(tracking.notify)],
-        on_checkpoint=on_checkpoint,
-        finds_batch=job.recipe.training.auto_find_batch_size,
-        monitor=monitor,
-        lr_decay=job.recipe.training.layerwise_lr_decay,
-        patience=job.recipe.training.early_stopping_patience,
-    )
+    country, monitor = job.recipe.tracking.carbon_country if job.is_main else None, Usage()
+    with Carbon(country, environment, lambda: write_json(job.run.environment, environment)) as carbon:
+        outcome = trainer.train(
+            model,
+            start.tokenizer,
+            start.tokens.splits(),
+            job.settings,
+            history=job.run.history,
+            compute_metrics=compute_trainer_metrics,
+            resume_from=start.checkpoint,
+            callbacks=[callbacks.LogNotifier(tracking.notify)],
+            on_checkpoint=on_checkpoint,
+            finds_batch=job.recipe.training.auto_find_batch_size,
+            monitor=monitor,
+            lr_decay=job.recipe.training.layerwise_lr_decay,
+            patience=job.recipe.training.early_stopping_patience,
+        )
     if outcome.signal:
-        raise _interrupted(job, outcome.steps, outcome.signal)
+        raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main)
     if job.is_main:
         models.save_model(model, start.tokenizer, job.run.model)
         training = environments.describe_training(outcome, monitor)
         write_json(job.run.environment, {**environment, "training": training})
-
-
-def _interrupted(job: Job, step: int, signal: int) -> Interrupted:
-    from sentiment140_bert.training import checkpoints
-
-    what = ""
-    if job.is_main:  # the other processes do not wait until the last checkpoint is sealed
-        complete = checkpoints.list_complete(job.run.checkpoints)
-        what = f"; {complete[-1].name} is in {job.run.checkpoints}" if complete else "; no checkpoint was written"
-    return Interrupted(
-        f"Training was stopped by a signal after step {step}{what}.",
-        f"Resume it with: s140 train --output-dir {shlex.quote(str(job.run.path))} --resume",
-        signal,
-    )
 
 
 def score_and_publish(job: Job, start: Start, tracking: Tracking) -> PushResult | None:

@@ -241,3 +241,10 @@ def test_values_that_versions_of_yaml_read_differently_are_kept_as_they_are_writ
         text = merge_cards("---\nlicense: mit\n---\n", text)
         assert {key: value for key, value in parse_card(text).metadata.items() if key != "license"} == own | numbers
     assert yaml.safe_load(text.split("---\n")[1]) == {"license": "mit"} | own | numbers  # in YAML 1.1, too
+
+
+def test_the_co2_of_an_older_training_is_removed_and_that_of_a_person_kept() -> None:
+    own, personal = ({"emissions": 7.0, "source": source} for source in ("codecarbon 3.3.2", "our power meter"))
+    for before, after in ((own, None), (personal, personal)):
+        merged = merge_cards(NEW, card("old", front=FRONT | {"co2_eq_emissions": before}))
+        assert parse_card(merged).metadata.get("co2_eq_emissions") == after
