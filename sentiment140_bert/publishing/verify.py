@@ -30,6 +30,7 @@ from sentiment140_bert.publishing.checks import (
     CLAIMED,
     FALSE,
     TOLERANCE,
+    TRUE,
     VALUE_NAMES,
     WARNING,
     Check,
@@ -39,6 +40,7 @@ from sentiment140_bert.publishing.checks import (
     check_metrics,
     leave_unchecked,
     reach_verdict,
+    settle,
 )
 from sentiment140_bert.publishing.graphs import check_graphs
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, as_data, load_recipe
@@ -235,6 +237,9 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
         for name, split in measured["splits"].items()
     }
     right["configs"] = published_dataset.count_published(folder, right["splits"], data.get("configs", {}))
+    for leaf in settle(data, right)[1]:
+        if leaf.verdict != TRUE and leaf.path[0] in ("splits", "configs"):
+            yield leaf.as_check(f"the dataset's data.json: {'.'.join(leaf.path)}")
     line = MODEL_LINE.search(card.read_text("utf-8", "replace")) if card.is_file() else None
     model_id = line[1].replace("\\", "") if line else ""  # perhaps another model of that dataset
     try:

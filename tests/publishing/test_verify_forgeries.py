@@ -245,6 +245,20 @@ def test_a_card_of_the_dataset_that_the_tool_did_not_write_is_found(find_missed)
     assert find_missed(rows) == []
 
 
+def test_numbers_that_only_the_datasets_description_has_are_found(published: Published, verify: Verify) -> None:
+    """Nothing but its ``data.json`` says so; its card is right."""
+
+    def forge(data: Any) -> None:
+        data["splits"]["train"]["positive"] = 1_000_000
+        data["splits"]["test"]["token_length"]["truncated"] = 77
+        data["configs"]["default"]["train"]["num_examples"] = 1_600_000
+
+    published.change_json("data.json", forge, DATA, "dataset")
+    published.move_pin(published.hub.head(DATA, "dataset"))
+    named = verify(MODEL).named()
+    assert [number for number in ("1000000", "77", "1600000") if f"| {number} |" not in named] == []
+
+
 def test_tokens_of_another_tokenizer_are_listed_as_claimed(published: Published, verify: Verify) -> None:
     """A second model may be trained on a published dataset; its tokens were not made again here."""
 
