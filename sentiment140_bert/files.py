@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,7 +80,8 @@ def _refuse_to_replace(path: Path, made: Path) -> None:
     other = next(place for place in numbers if not os.path.lexists(place))
     made.replace(other)
     raise RunError(
-        f"{path} came into being while this command worked, and is not replaced.", f"What it made is {other}."
+        f"{path} came into being, or got files, while this command worked, and is not replaced.",
+        f"What it made is {other}.",
     )
 
 
@@ -116,22 +117,26 @@ def write_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def write_folder_whole(path: Path) -> Iterator[Path]:
+def write_folder_whole(path: Path, seen: Collection[Path] | None = None) -> Iterator[Path]:
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was; after a kill while it
-    is replaced, :func:`remove_leftovers` brings it back. A folder that comes into being meanwhile is not replaced.
+    is replaced, :func:`remove_leftovers` brings it back. A folder that got other files meanwhile is not replaced.
+
+    Args:
+        path: The folder.
+        seen: The files that may be replaced, from :func:`list_files`; by default those that are there now.
 
     Raises:
         RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full; or
-            there was nothing at first and is something now.
+            there are more files now.
     """
-    is_new = not os.path.lexists(path)
     with explain_refused_write(path):
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
         if path.name in ("", "..") or os.path.ismount(path):  # which the system does not let be renamed
             raise RunError(f"{path} cannot be replaced by a new folder.", "Name a folder in it.")
+        seen = list_files(path) if seen is None else seen
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
     former = temporary.with_name(f"{temporary.name}{FORMER}")
@@ -140,7 +145,7 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             yield temporary
             settle(temporary)
             with explain_refused_write(path):
-                if is_new:
+                if not list_files(path) <= {*seen}:
                     _refuse_to_replace(path, temporary)
                 _put_in_place(temporary, path, former)
             synchronize(path.parent)
@@ -148,6 +153,11 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
         _restore(former, path)
         for folder in (temporary, former):
             remove_path(folder)
+
+
+def list_files(folder: Path) -> set[Path]:
+    """Return everything in a folder that is not a folder itself; nothing if there is none."""
+    return {file for file in folder.rglob("*") if file.is_symlink() or not file.is_dir()}
 
 
 def _put_in_place(folder: Path, path: Path, former: Path) -> None:

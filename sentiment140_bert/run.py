@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
-from sentiment140_bert.files import Place, expand_path, remove_path
+from sentiment140_bert.files import Place, expand_path, hash_file, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.schemas.history import LogEntry, parse_entry
 from sentiment140_bert.trust import check_folder
@@ -178,6 +178,10 @@ class RunDir:
                 )
             entries.append(entry)
         return entries
+
+    def identify(self) -> str:
+        """Return a text that tells this run from all others: its place, and the hash of a file that stays here."""
+        return f"{self.path.resolve()} {hash_file(self.history) if self.history.is_file() else ''}"
 
     def choose_title(self, recipe: Recipe) -> str:
         """Return the run's name, as trackers and cards show it."""

@@ -19,6 +19,7 @@ from hub_server import Commit, HubServer, Repo
 from on_hub import DATA, MODEL
 from sentiment140_bert import trust
 from sentiment140_bert.cli import main
+from sentiment140_bert.run import RunDir
 from tiny_run import flags
 
 README, METRICS, DATA_JSON, RESULTS = "README.md", "metrics.json", "data.json", ".eval_results/sentiment140.yaml"
@@ -32,8 +33,9 @@ def copy_of(run: Path, to: Path) -> Path:
 
 def train_copy(run: Path, to: Path) -> Path:
     """Copy a run, to be published with its tweets, which only the user's own runs are."""
-    trust.remember_place("run", str(to.resolve()))  # as a training does
-    return copy_of(run, to)
+    copy = copy_of(run, to)
+    trust.remember_place("run", RunDir(copy).identify())  # as a training does
+    return copy
 
 
 def edit(file: Path, change: Callable[[Any], Any]) -> None:

@@ -187,7 +187,7 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None
     def make_folder() -> None:
         with write_folder_whole(folder) as temporary:
             (temporary / "graph").write_text("made")
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "thesis.txt").write_text("a person's")
 
     with pytest.raises(RunError, match="came into being") as caught:
@@ -195,12 +195,19 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None
     assert str(tmp_path / "labels-1.csv") in caught.value.hint
     with pytest.raises(RunError, match="came into being"):
         make_folder()
+    with pytest.raises(RunError, match="got files"), write_folder_whole(folder, seen=()):
+        pass
+    (folder / "thesis.txt").rename(folder / "other.txt")
+    with pytest.raises(RunError, match="got files"):
+        make_folder()
+    (folder / "other.txt").unlink()
     there = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.relative_to(tmp_path).as_posix(): path.read_text() for path in there} == {
         "labels.csv": "a person's",
         "labels-1.csv": "made",
         "export/thesis.txt": "a person's",
         "export-1/graph": "made",
+        "export-3/graph": "made",  # the second was empty
     }
     keep_new(file, False)
     with write_whole(file) as temporary:

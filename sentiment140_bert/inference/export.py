@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.files import Place, expand_path, hash_file, to_name, write_folder_whole, write_json
+from sentiment140_bert.files import Place, expand_path, hash_file, list_files, to_name, write_folder_whole, write_json
 from sentiment140_bert.inference.graphs import PACKAGES, Check, compare_with_torch, require_packages, write_graphs
 from sentiment140_bert.inference.onnx_backend import (
     CONFIG,
@@ -65,7 +66,8 @@ def export(
     run = expand_path(model)
     with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
         folder = _choose_folder(model, expand_path(output, "output") if output else None)
-        return _write_export(model, folder, quantize, pin_revision(model, revision))
+        seen = list_files(folder)  # an export, or nothing
+        return _write_export(model, folder, seen, quantize, pin_revision(model, revision))
 
 
 def _choose_folder(model: str, output: Path | None) -> Path:
@@ -96,7 +98,9 @@ def _refuse_other_files(folder: Path) -> None:
             )
 
 
-def _write_export(model: str, folder: Path, quantize: str | None, revision: str | None) -> Export:
+def _write_export(
+    model: str, folder: Path, seen: Collection[Path], quantize: str | None, revision: str | None
+) -> Export:
     from sentiment140_bert import models
     from sentiment140_bert.inference.torch_backend import TorchClassifier
 
@@ -105,7 +109,7 @@ def _write_export(model: str, folder: Path, quantize: str | None, revision: str 
         source = models.find_folder(name, revision)
         made_of = hash_sources(source)
         config = json.loads((source / CONFIG).read_text("utf-8"))
-    with write_folder_whole(folder) as temporary:
+    with write_folder_whole(folder, seen) as temporary:
         write_graphs(classifier, temporary, quantize)
         graphs = [name for name in GRAPHS.values() if (temporary / name).is_file()]
         write_json(temporary / CONFIG, config | _describe_labels(classifier))

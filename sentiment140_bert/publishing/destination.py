@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.hub.push import Target
 
 log = logging.getLogger(__name__)
+OWN_SECTIONS = {"model": {"summary", "reproduce"}, "dataset": {"summary", "processing"}, "space": {"demo"}}
 EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
 
 
@@ -120,9 +121,10 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
     from sentiment140_bert.hub import fetch, push
 
     card, commit = push.read_card(hub, target)
-    is_known = run.read_publications().get(target.kind, {}).get("repo_id") == target.repo_id
+    last = run.read_publications().get(target.kind, {})
+    is_known = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
     is_reviewed = target.create_pr or (target.revision or "").startswith("refs/pr/")
-    if is_known or is_reviewed or (card and parse_card(card).sections):
+    if is_known or is_reviewed or _is_own_card(target, card):
         return
     names = set(fetch.list_files(target.kind, target.repo_id, commit)) - EMPTY
     others = names if target.kind == "space" else {name for name in names if push.is_replaced(name, target, files)}
@@ -131,6 +133,13 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
             f"{target.name} holds files that `s140 push-to-hub` did not write: {', '.join(sorted(others)[:3])}.",
             "Name a new repository, or remove these files there.",
         )
+
+
+def _is_own_card(target: Target, card: str | None) -> bool:
+    """Return True for a card of an earlier push; one that quotes a section is none."""
+    parsed = parse_card(card or "")
+    is_whole = parsed.sections.keys() >= OWN_SECTIONS[target.kind]
+    return is_whole and (target.kind != "space" or parsed.metadata.get("sdk") == "static")
 
 
 def check_access(destination: Destination) -> None:

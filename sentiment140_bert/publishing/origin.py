@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
+from sentiment140_bert.data.corpora import HUB_NAMES
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, check_exactly, leave_unchecked, settle
 from sentiment140_bert.publishing.pages import warn_of_values
@@ -32,6 +33,11 @@ def is_public(data: DataConfig) -> bool:
     is_named = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
     files = (getattr(data, name) for name in FILE_SETTINGS if name != "drop_suspects")  # it has an error of its own
     return is_named and all(file in (None, "none") for file in files)
+
+
+def is_corpus(data: DataConfig) -> bool:
+    """Return True if a recipe names the packaged sample or Sentiment140 itself, whole and without files of anybody."""
+    return is_public(data) and data.drop_suspects is None and data.dataset in (SAMPLE, "stanford", *HUB_NAMES)
 
 
 def is_on_hub(name: str) -> bool:

@@ -23,10 +23,11 @@ from sentiment140_bert.cards.model import (
     write_model_folder,
 )
 from sentiment140_bert.data import loading
-from sentiment140_bert.data.corpora import add_description, identify_corpus, list_decided_keys
+from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.publishing import origin
 from sentiment140_bert.publishing.demo import check_space, collect_demo
 from sentiment140_bert.publishing.destination import Destination, refuse_other_files
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
@@ -140,14 +141,13 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
     from sentiment140_bert.data.cache import find_cached
     from sentiment140_bert.hub import secrets
 
-    recipe, cached = saved_recipe(run.path), find_cached(data)
-    is_known_corpus = identify_corpus(cached[0].report).kind != "other" if cached else recipe.data.dataset == "sample"
-    if not (is_known_corpus or trust.is_known_place("run", str(run.path.resolve()))):
+    recipe, is_own = saved_recipe(run.path), trust.is_known_place("run", run.identify())
+    if not (is_own or origin.is_corpus(recipe.data)):
         raise RunError(
             f"{run.path} was not trained here, and its tweets may be yours: they are not published.",
             "If the run is yours, repeat its `s140 train` command first: it trains nothing, and remembers the run.",
         )
-    prepared, tokens = cached or loading.load_data(recipe)[:2]
+    prepared, tokens = (find_cached(data) if is_own else None) or loading.load_data(recipe)[:2]
     if data["fingerprint"] != tokens.report["fingerprint"]:
         raise RunError(
             f"The data of {run.path} has changed since it was trained (the fingerprint differs).",
@@ -256,15 +256,15 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
             write_text(run.card, text)
         else:
             log.warning("%s was edited meanwhile; push again to publish that", run.card)
+            text = before or text  # the edit is of that one
         _note_push(run, pushed, target, card=text)
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 
 
 def _push_space(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target, model: Pushed) -> Pushed:
-    pushed = _commit_on_latest_card(
-        hub, target, lambda card: collect_demo(run, metrics, target, model.repo_id, model.commit, card)
-    )
+    place = (target, model.repo_id, model.commit)
+    pushed = _commit_on_latest_card(hub, target, lambda card: collect_demo(run, metrics, *place, card))
     _note_push(run, pushed, target)
     return pushed
 

@@ -148,14 +148,15 @@ def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
     is_first = os.environ.get("RANK") in (None, "", "0")  # of several processes, which share the lock
     with lock_folder(run.path, "training", create=True) if is_first else nullcontext():
         resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
-        trust.remember_place("run", str(run.path.resolve()))
         if resume and run.is_finished():
             return finish_run(run, request)
 
         def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
             return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
-        return volumes.train_on_local_disk(train_locally, run, resume)
+        result = volumes.train_on_local_disk(train_locally, run, resume)
+        trust.remember_place("run", run.identify())
+        return result
 
 
 @contextmanager
@@ -171,7 +172,6 @@ def open_job(run: RunDir, request: Request) -> Iterator[Job]:
         if processes.is_main_process:
             stack.enter_context(lock_folder(run.path, "training", create=True))
             resumes = output_dir.resolve_output_dir(run, recipe, request.resume, request.overwrite)
-            trust.remember_place("run", str(run.path.resolve()))
             tracks.choose_trackers(run, recipe, resumes)
             check_country(recipe.tracking.carbon_country)
             if not (resumes and run.is_finished()):
@@ -310,6 +310,7 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> PushResult 
     """Score the saved model, which finishes the run, and publish it if that was asked for; the main process does."""
     published = None
     if job.is_main:
+        trust.remember_place("run", job.run.identify())
         tracking.flush()  # the card names the tracked run
         score_run(job.run.path, start.prepared, scores_only=job.request.scores_only)
         push_to = job.request.push_to
@@ -323,6 +324,7 @@ def finish_run(run: RunDir, request: Request) -> TrainResult:
     from sentiment140_bert.training import checkpoints
 
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
+        trust.remember_place("run", run.identify())
         checkpoints.remove_unneeded(run, request.recipe)
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read_metrics())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sentiment140_bert.errors import Interrupted
+from sentiment140_bert.errors import S140Error
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.results import TrainResult
@@ -52,12 +52,13 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             copy.fetch()
         try:
             result = train(copy.local.path, copy.update)
-        except Interrupted as error:
-            copy.update()
-            message, hint = (
-                text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
-            )
-            raise Interrupted(message, hint, error.exit_code - 128) from None
+        except (S140Error, KeyboardInterrupt) as error:
+            copy.save()
+            if isinstance(error, S140Error):
+                error.message, error.hint = (
+                    text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
+                )
+            raise
         if not result.is_main:  # one of several processes; the main one has the run
             return result
         copy.finish()
@@ -111,6 +112,13 @@ class VolumeCopy:
         for checkpoint in list_checkpoints(self.target.checkpoints):
             if complete and checkpoint.name not in names:
                 shutil.rmtree(checkpoint)
+
+    def save(self) -> None:
+        """Copy what there is when something went wrong: a finished run, or one that can be resumed."""
+        if self.local.is_finished():
+            self.finish()
+        elif self.local.is_run():
+            self.update()
 
     def finish(self) -> None:
         """Copy the finished run; checkpoints that it keeps are there already."""

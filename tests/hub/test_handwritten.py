@@ -291,3 +291,17 @@ def test_tags_of_any_kind_that_people_write_stay(hub: HubServer, push, pushed: P
     tags = front_matter(card(hub))["tags"]
     assert "mine" in tags
     assert ("2024" in tags) == ("true" in tags) == ("2024" in written)
+
+
+def test_a_card_that_is_edited_during_a_push_loses_nothing_of_the_hub(
+    hub: HubServer, push, pushed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_on_hub(hub, USE, NOTED)
+    change_processor(pushed)
+    hub.fail("commit", meanwhile=lambda: edit_here(pushed, SCORES, f"## Mine\n\n{SCORES}"))
+    assert "was edited meanwhile" in push(to=JUST_MODEL).stderr
+    assert NOTE in card(hub)
+    refused = push(to=JUST_MODEL, code=None)  # it merges both, or asks
+    assert NOTE in card(hub)
+    assert "## Mine" in local_card(pushed)
+    assert refused.exit_code == 0 or "edited both" in refused.stderr

@@ -238,3 +238,13 @@ def test_files_next_to_those_of_an_earlier_push_stay(hub: HubServer, pushed: Pat
     for kind, repo_id in (("dataset", DATA), ("model", MODEL)):
         files = hub.files(repo_id, kind)
         assert all(files[name] == b"of a person" for name in names[kind])
+
+
+def test_neither_a_pull_request_nor_a_quoted_section_makes_a_repository_ours(hub: HubServer, push) -> None:
+    hub.create(MODEL)
+    hub.write(MODEL, "README.md", b"# Mine\n\n<!-- begin s140: summary -->\nquoted\n<!-- end s140: summary -->\n")
+    hub.write(MODEL, "model.safetensors", b"three years of work")
+    before = hub.head(MODEL)
+    push("--create-pr", to=("--repo-id", MODEL))
+    assert "did not write: model.safetensors" in " ".join(push(to=("--repo-id", MODEL), code=1).stderr.split())
+    assert hub.head(MODEL) == before

@@ -180,6 +180,18 @@ def test_a_run_there_has_one_writer_and_loses_no_file_of_a_person(volume: Path, 
     assert target.recipe.read_text() == "of the run"
 
 
+def test_a_finished_run_is_there_although_publishing_failed(volume: Path, encoder: Path, s140, hub) -> None:
+    hub.fail("commit", times=None, status=403)
+    words = ["train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, max_steps=1)]
+    failed = s140(*words, "--push-to-hub", "--repo-id", "tester/model", code=1)
+    run = RunDir(volume / "run")
+    assert run.is_finished()
+    assert run.weights.is_file()
+    assert f"s140 push-to-hub {run.path}" in " ".join(failed.stderr.split())
+    hub.mend()
+    s140("push-to-hub", run.path, "--repo-id", "tester/model")
+
+
 @pytest.mark.long
 def test_an_overwritten_run_leaves_nothing_behind(volume: Path, encoder: Path, s140) -> None:
     chosen = flags(model_name_or_path=encoder, max_steps=1)

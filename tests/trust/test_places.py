@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from conftest import as_csv, six_columns
@@ -375,9 +376,15 @@ def test_a_run_of_somebody_else_does_not_publish_tweets_from_the_cache(
     push = ["--dataset-repo-id", "tester/tweets", "--dry-run"]
     refused = CliRunner().invoke(main, ["push-to-hub", str(run_copy), *push])
     assert refused.exit_code == 1
-    assert "was not trained here" in refused.output
+    assert "fingerprint differs" in refused.output  # its recipe's tweets are prepared, whatever the cache has
+    recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text())
+    recipe["data"]["dataset"] = "private.csv"
+    (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert "was not trained here" in CliRunner().invoke(main, ["push-to-hub", str(run_copy), *push]).output
     assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "own"), *push]).exit_code == 0
     shutil.move(tmp_path / "own", tmp_path / "moved")
+    shutil.copytree(run_copy, tmp_path / "own")  # a stranger's run in the place of the own one
+    assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "own"), *push]).exit_code == 1
     assert CliRunner().invoke(main, ["push-to-hub", str(tmp_path / "moved"), *push]).exit_code == 1
     train[2] = str(tmp_path / "moved")
     assert CliRunner().invoke(main, [*map(str, train)]).exit_code == 0
@@ -407,3 +414,18 @@ def test_no_password_of_an_address_is_noted(tmp_path: Path, monkeypatch: pytest.
     notes = (tmp_path / "sentiment140_bert" / "known_places").read_text()
     assert "swordfish" not in notes
     assert "sslmode=require" in notes
+
+
+def test_a_run_of_somebody_else_does_not_publish_a_manual_test_from_the_cache(
+    small_run: Path, run_copy: Path, encoder: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    """Although its training tweets are the packaged ones."""
+    private = tmp_path / "private.csv"
+    private.write_text("text,label\n" + "".join(f"my diary {number},{number % 2}\n" for number in range(40)))
+    train = ["train", "--output-dir", tmp_path / "own", *flags(model_name_or_path=encoder, max_steps=1)]
+    assert CliRunner().invoke(main, [*map(str, train), "--manual-test", str(private)]).exit_code == 0
+    shutil.copy(tmp_path / "own" / "data.json", run_copy / "data.json")
+    push = ["push-to-hub", str(run_copy), "--dataset-repo-id", "tester/tweets", "--dry-run"]
+    refused = CliRunner().invoke(main, push)
+    assert refused.exit_code == 1
+    assert "fingerprint differs" in refused.output
