@@ -128,8 +128,9 @@ def hash_shared_rows(smaller: Prepared, larger: Prepared) -> str:
     It is the smaller split's own hash if, and only if, the larger one holds all of it.
     """
     inner, outer = (prepared.table("train").select(["label", "text"]) for prepared in (smaller, larger))
-    return data_json.hash_rows(outer.filter(pc.is_in(_join_label(outer), value_set=_join_label(inner))))
+    return data_json.hash_rows(outer.filter(pc.is_in(join_label(outer), value_set=join_label(inner))))
 
 
-def _join_label(table: pa.Table) -> pa.ChunkedArray:
+def join_label(table: pa.Table) -> pa.ChunkedArray:
+    """Return each row's label and text as one text."""
     return pc.binary_join_element_wise(pc.cast(table["label"], pa.string()), table["text"], "\t")

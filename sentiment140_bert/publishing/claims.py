@@ -82,6 +82,8 @@ WRITTEN = re.compile(
     r"\*{0,2} {0,9}[:=|] {0,9}\*{0,2} {0,9}(\d{1,9}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?)(?![.,]?\d) {0,9}(%?)",
     re.IGNORECASE | re.MULTILINE,
 )
+DATASET_KEYS = ("type", "split", "revision", "name", "config")  # of a model-index, in the order of a Claim
+VERIFIED_BY = ("verified", "verifyToken")  # keys by which a score is said to be measured by the Hub
 MIN_DIGITS = 2  # "1" claims every tweet, and is not a rounded 0.6
 
 
@@ -165,7 +167,7 @@ def is_open(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Claim:
-    """A score on a card: ``value`` as written, ``dataset`` and ``split`` where the card names them."""
+    """A score on a card: ``value`` as written; what it is of, where the card names that."""
 
     where: str
     metric: str
@@ -174,6 +176,9 @@ class Claim:
     dataset: str | None = None
     split: str | None = None
     revision: str | None = None
+    dataset_name: str | None = None
+    config: str | None = None
+    metric_name: str | None = None
 
 
 def read_model_index(index: Any) -> Iterator[Claim]:
@@ -181,29 +186,41 @@ def read_model_index(index: Any) -> Iterator[Claim]:
     for model in index if isinstance(index, list) else ():
         for result in _list_members(model, "results"):
             about = result.get("dataset") if isinstance(result, dict) else None
-            names = [
-                about.get(key) if isinstance(about, dict) else None for key in ("type", "split", "revision", "name")
-            ]
-            dataset, split, revision, name = (
-                names if all(isinstance(text, str | None) for text in names) else [None] * 4
-            )
+            names = [about.get(key) if isinstance(about, dict) else None for key in DATASET_KEYS]
+            if not all(isinstance(text, str | None) for text in names):  # list_unread_scores has them
+                names = [None] * len(names)
+            _, split, _, name, _ = names
             for entry in _list_members(result, "metrics"):
                 if isinstance(entry, dict):
-                    where = f"model-index, {split or name or 'data not named'}"
-                    yield from _read_score(where, entry.get("type"), entry.get("value"), dataset, split, revision)
+                    where, metric_name = f"model-index, {split or name or 'data not named'}", entry.get("name")
+                    names_of_both = (*names, None if metric_name is None else str(metric_name))
+                    yield from _read_score(where, entry.get("type"), entry.get("value"), *names_of_both)
 
 
 def list_unread_scores(index: Any) -> Iterator[str]:
-    """Yield the entries of a card's ``model-index`` that :func:`read_model_index` skips, and names that read like
-    claims."""
+    """Yield what :func:`read_model_index` skips in a card's ``model-index``: entries, names that are no text or read
+    like claims, and the word of others who are said to have measured."""
     for model in index if isinstance(index, list) else ():
+        yield from _list_source(model)
         for result in _list_members(model, "results"):
+            yield from _list_source(result)
             for entry in _list_members(result, "metrics"):
                 if not isinstance(entry, dict) or not [*_read_score("", entry.get("type"), entry.get("value"))]:
                     yield str(entry)[:MAX_LENGTH]
                 else:
                     yield from find_claims(str(entry.get("name", "")))
-            yield from find_claims(str(result.get("dataset", "")) if isinstance(result, dict) else str(result))
+                    yield from (f"{key}: {entry[key]}"[:MAX_LENGTH] for key in VERIFIED_BY if entry.get(key))
+            if isinstance(result, dict):
+                about = result.get("dataset", "")
+                names = [about.get(key) for key in DATASET_KEYS] if isinstance(about, dict) else [about or None]
+                if not all(isinstance(text, str | None) for text in names):
+                    yield f"dataset: {about}"[:MAX_LENGTH]
+            yield from find_claims(str({**result, "metrics": ""} if isinstance(result, dict) else result))
+
+
+def _list_source(part: Any) -> Iterator[str]:
+    if isinstance(part, dict) and part.get("source"):
+        yield f"source: {part['source']}"[:MAX_LENGTH]
 
 
 def _list_members(content: Any, key: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -12,32 +13,44 @@ from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.corpora import HUB_NAMES
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
-from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, Check, check_exactly, leave_unchecked, settle
+from sentiment140_bert.publishing.checks import (
+    CLAIMED,
+    FALSE,
+    TRUE,
+    UNCHECKED,
+    Check,
+    check_exactly,
+    leave_unchecked,
+    settle,
+)
 from sentiment140_bert.publishing.pages import warn_of_values
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig
 from sentiment140_bert.schemas import REPO_ID
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sentiment140_bert.data.cache import Prepared
     from sentiment140_bert.recipe import Recipe
 
 ORIGIN = ("sources", "steps", "leakage", "suspects")  # keys of data.json that only the source itself shows
 UNPUBLISHED = ("neutral", "manual_neutral")  # splits that a published dataset may leave out
 SAMPLE = "sample"
+PUBLIC = (SAMPLE, "stanford")  # names of sources that are no files and not on the Hub
 ROUNDING = 1e-3
 HUNDREDTH = 0.01  # of a second, to which the time of a training is rounded
 
 
 def is_public(data: DataConfig) -> bool:
     """Return True if a recipe names tweets that are the same everywhere, and no file of this machine."""
-    is_named = data.dataset in (SAMPLE, "stanford") or is_on_hub(data.dataset)
+    is_named = data.dataset in PUBLIC or is_on_hub(data.dataset)
     files = (getattr(data, name) for name in FILE_SETTINGS if name != "drop_suspects")  # it has an error of its own
     return is_named and all(file in (None, "none") for file in files)
 
 
 def is_corpus(data: DataConfig) -> bool:
-    """Return True if a recipe names the packaged sample or Sentiment140 itself, whole and without files of anybody."""
-    return is_public(data) and data.drop_suspects is None and data.dataset in (SAMPLE, "stanford", *HUB_NAMES)
+    """Return True if a recipe names the packaged sample or Sentiment140 itself, whole and without other files."""
+    return is_public(data) and data.drop_suspects is None and data.dataset in (*PUBLIC, *HUB_NAMES)
 
 
 def is_on_hub(name: str) -> bool:
@@ -77,7 +90,10 @@ def check_data(
     origin, checks = _measure_origin(claimed, prepared, recipe, named_here)
     measured |= origin
     checks += _check_distinct(claimed, prepared)
-    known = {*origin, "published"}  # by that name the tweets were loaded
+    checks += _check_label_issues(claimed, recipe)
+    known = {*origin, "published"} - {
+        "suspects"
+    }  # by that name the tweets were loaded; of a list only counts are known
     checks += warn_of_values("data.json", {key: value for key, value in claimed.items() if key not in known})
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
     settled, leaves = settle({key: value for key, value in claimed.items() if key in compared}, measured)
@@ -138,14 +154,17 @@ def _measure_origin(
     again = prepared
     if "published" in prepared.report:
         try:
-            again = _prepare_again(claimed, recipe)
+            again = _prepare_again(claimed, prepared, recipe)
         except RecipeError as error:
             return {}, [leave_unchecked("data.json: settings", None, error.problems[0])]
         except S140Error as error:
-            return {}, [Check(claim, what, None, CLAIMED, f"it cannot be prepared again: {error.message}")]
-        if "published" in again.report:
-            return {}, [Check(claim, what, None, CLAIMED, "it is a published dataset itself")]
+            verdict = UNCHECKED if _is_named_publicly(training) else CLAIMED
+            return {}, [Check(claim, what, None, verdict, f"it cannot be prepared again: {error.message}")]
         if again.report["fingerprint"] != prepared.report["fingerprint"]:
+            manual, own = (part.get("manual") for part in (sources, again.report["sources"]))
+            if manual and (own is None or own["name"] != manual["name"]):
+                why = f"the hand-labeled tweets of {manual['name']} are needed to prepare it again"
+                return {}, [leave_unchecked(claim, what, why)]
             return {}, [Check("data.json: sources and settings", what, "they give other tweets", FALSE)]
     parts = (*ORIGIN, "settings", "seed")
     origin: dict[str, Any] = {key: value for key, value in again.report.items() if key in parts}
@@ -163,7 +182,12 @@ def _measure_origin(
     return origin, []
 
 
-def _prepare_again(claimed: schemas.Data, recipe: Recipe) -> Prepared:
+def _is_named_publicly(source: schemas.Source) -> bool:
+    """Return True if ``data.json`` says that these tweets are where others find them, too."""
+    return source["on_hub"] or source["name"] in PUBLIC or bool(re.fullmatch(REPO_ID, source["name"]))
+
+
+def _prepare_again(claimed: schemas.Data, prepared: Prepared, recipe: Recipe) -> Prepared:
     """Prepare published splits again from the source that the page names.
 
     Raises:
@@ -174,10 +198,63 @@ def _prepare_again(claimed: schemas.Data, recipe: Recipe) -> Prepared:
     values = {key: value for key, value in claimed["settings"].items() if key != "max_length"}
     values |= {"dataset": source["name"], "manual_test": None if "manual" in claimed["sources"] else "none"}
     values |= {"drop_suspects": None, "dataset_revision": source["revision"] or values.get("dataset_revision")}
+    if "suspects" in claimed:  # fewer tweets are drawn after those of the list are left out
+        values["max_train_samples"] = None
     data = recipe.with_values(values).data
-    if "suspects" in claimed or not is_public(data):
+    if not is_public(data):
         raise DataError("it is a file of its owner")
-    return loading.load_splits(data)[0]
+    again = loading.load_splits(data)[0]
+    if "published" in again.report:
+        raise DataError("it is a published dataset itself")
+    return _leave_out_label_issues(again, prepared.table("train"), claimed) if "suspects" in claimed else again
+
+
+def _leave_out_label_issues(full: Prepared, train: pa.Table, claimed: schemas.Data) -> Prepared:
+    """Return splits prepared without a list of label issues, with the report of those for which it may be true.
+
+    The list is its owner's, but what it left out is missing: the report describes the training tweets that are in
+    ``train``, too, and the rest as left out. Where fewer tweets were drawn, too, nobody knows which of the two left a
+    tweet out; then only the sum must be right.
+    """
+    import pyarrow.compute as pc
+
+    from sentiment140_bert.data import data_json, leakage, subset
+
+    tables, report, listed = full.tables(), full.report, claimed["suspects"]
+    is_kept = pc.is_in(subset.join_label(tables["train"]), value_set=subset.join_label(train))
+    missing = tables["train"].filter(pc.invert(is_kept))
+    tables["train"] = tables["train"].filter(is_kept)
+    drawn = claimed["settings"].get("max_train_samples")
+    stated = claimed["steps"].get("suspects_dropped", 0) if drawn else len(missing)
+    steps = report["steps"] | {"suspects_dropped": min(stated, len(missing))}
+    if rest := len(missing) - steps["suspects_dropped"]:
+        steps["left_out_of_train"] = rest
+    # A text with two labels is one text of a list without labels.
+    fewest = -(-steps["suspects_dropped"] // (2 if report["settings"]["conflicts"] == "keep" else 1))
+    found = min(max(listed["found"], fewest), steps["suspects_dropped"])
+    splits = report["splits"] | {"train": data_json.describe_split(tables["train"])}
+    described = {
+        "steps": steps,
+        "splits": splits,
+        "fingerprint": data_json.compute_fingerprint({name: split["sha256"] for name, split in splits.items()}),
+        "settings": report["settings"] | ({"max_train_samples": len(tables["train"])} if drawn else {}),
+        "suspects": listed | {"found": found, "rows": max(listed["rows"], found)},
+        "leakage": leakage.count_shared(tables),
+    }
+    return dataclasses.replace(full, report=cast(schemas.Data, {**report, **described}))
+
+
+def _check_label_issues(claimed: schemas.Data, recipe: Recipe) -> Iterator[Check]:
+    """Check that the recipe names the list of ``data.json``, unless that came with a published dataset."""
+    file, listed = recipe.data.drop_suspects, claimed.get("suspects")
+    names = (listed["name"] if listed else None, Path(file).name if file else None)
+    is_own = recipe.data.dataset == claimed["sources"]["training"]["name"]
+    if is_own and names[0] != names[1]:
+        yield check_exactly("data.json: list of label issues, as in the recipe", *names)
+    elif listed:
+        yield Check(
+            "list of label issues", f"{names[0]}, {listed['sha256']}", None, CLAIMED, "it is a file of its owner"
+        )
 
 
 def check_training(environment: schemas.Environment, rows: int) -> Iterator[Check]:

@@ -11,21 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import facts as card_facts
-from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.dataset import render_dataset_card
-from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results, format_front_matter
+from sentiment140_bert.cards.metadata import find_dataset_id, format_eval_results
 from sentiment140_bert.cards.model import name_model, render_model_card
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunError, S140Error
-from sentiment140_bert.evaluation.evaluate import evaluate
 from sentiment140_bert.evaluation.run import score_splits
 from sentiment140_bert.files import Place, expand_path, hash_file, to_name
 from sentiment140_bert.inference.predict import load_classifier
-from sentiment140_bert.publishing import claims, origin, pages
+from sentiment140_bert.publishing import origin, others, pages
 from sentiment140_bert.publishing.checks import (
     CLAIMED,
     FALSE,
@@ -94,9 +90,10 @@ def verify(
     """
     name, data = to_name(name), as_data(data) if data else None
     page = _find_page(name, revision)
-    is_complete = all((page.folder / file).is_file() for file in OWN_FILES)
-    check = _check_own_page if is_complete else _check_other_page
-    checks = [*check(page, data, tolerance)]
+    if missing := [file for file in OWN_FILES if not (page.folder / file).is_file()]:
+        checks = [*others.check_page(page.folder, page.model_id, missing, data, tolerance)]
+    else:
+        checks = [*_check_own_page(page, data, tolerance)]
     return VerifyResult(name, page.commit, reach_verdict(checks), tolerance, tuple(check.clean() for check in checks))
 
 
@@ -222,8 +219,8 @@ def _compare_dataset_page(folder: Path, repo_id: str, measured: schemas.Data) ->
     card, data = folder / "README.md", json.loads((folder / "data.json").read_text("utf-8"))
     own: dict[str, Any] = {**measured}
     compared = (*origin.ORIGIN, "settings", "seed", "fingerprint")
-    others = {key: value for key, value in data.items() if key not in compared}
-    yield from pages.warn_of_values("the dataset's data.json", others)
+    rest = {key: value for key, value in data.items() if key not in compared}
+    yield from pages.warn_of_values("the dataset's data.json", rest)
     for name in compared:
         if data.get(name) != own.get(name):
             yield check_exactly(f"the dataset's data.json: {name}", str(data.get(name)), str(own.get(name)))
@@ -284,67 +281,3 @@ def _load_data(page: Page, facts: Facts, recipe: Recipe, data: DataConfig | None
             "Ask its owner to publish the dataset.",
         )
     return loading.load_splits(recipe.data)
-
-
-def _check_other_page(page: Page, data: DataConfig | None, tolerance: float) -> Iterator[Check]:
-    """Check another author's model: the scores that its card states, on the tweets that it or ``data`` names."""
-    try:
-        card = merge.parse_card((page.folder / "README.md").read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{page.model_id} has no card, so it claims nothing.", "Score it: s140 evaluate MODEL --dataset …"
-        ) from None
-    except ValueError as error:
-        raise ModelError(f"The card of {page.model_id} cannot be read: {error}.", "Tell its owner.") from None
-    if card.sections:
-        missing = [name for name in OWN_FILES if not (page.folder / name).is_file()]
-        yield leave_unchecked("card: sections", None, f"the page has no {', '.join(missing)}")
-    index = card.metadata.get("model-index")
-    stated = [*claims.read_model_index(index)]
-    indexed = {(claim.metric, round(claim.value, 4)) for claim in stated}
-    body = "".join(card.between)
-    stated += [claim for claim in claims.read_text(body) if (claim.metric, round(claim.value, 4)) not in indexed]
-    if not stated:
-        raise ModelError(
-            f"The card of {page.model_id} states no score that could be measured.",
-            "Score it: s140 evaluate MODEL --dataset …",
-        )
-    for tweets, group in _group_by_data(stated, data).items():
-        splits, why = {}, "it names no usable data; name some with --dataset"
-        try:
-            splits = evaluate(page.folder, tweets).splits if tweets else {}
-        except S140Error as error:
-            why = " ".join(str(error).split())
-        for claim in group:
-            split = (splits.get("manual") if claim.split == "manual" else None) or splits.get("test")
-            if split:
-                yield claims.check_claim(claim, split, tolerance)
-            else:
-                yield leave_unchecked(claim.where, claim.value, why)
-    for entry in claims.list_unread_scores(index):
-        yield Check(f"model-index: {entry}", entry, None, WARNING, "nobody measured it")
-    yield from pages.warn("card", claims.drop_read_numbers(body))
-    others = {key: value for key, value in card.metadata.items() if key != "model-index"}
-    yield from pages.warn("card, front matter", format_front_matter(others))
-    for results in sorted(page.folder.glob(".eval_results/*")):
-        yield leave_unchecked(str(results.relative_to(page.folder)), None, "nothing here can measure these results")
-
-
-def _find_own_data(claim: claims.Claim) -> DataConfig | None:
-    """Return the dataset of the Hub that a claim names; None if it names none, or one that cannot be."""
-    if not (claim.dataset and origin.is_on_hub(claim.dataset)):
-        return None
-    try:
-        return DataConfig(dataset=claim.dataset, dataset_split=claim.split or "test", dataset_revision=claim.revision)
-    except ValidationError:  # a revision with '..'
-        return None
-
-
-def _group_by_data(stated: list[claims.Claim], data: DataConfig | None) -> dict[DataConfig | None, list[claims.Claim]]:
-    """Group claims by the tweets to measure them on."""
-    groups: dict[DataConfig | None, list[claims.Claim]] = {}
-    for claim in stated:
-        own = _find_own_data(claim)
-        elsewhere = data and own and origin.is_on_hub(data.dataset) and own.dataset != data.dataset
-        groups.setdefault(own if elsewhere or not data else data, []).append(claim)
-    return groups

@@ -44,7 +44,7 @@ def test_a_model_index_is_read_with_the_digits_of_its_values() -> None:
         (claim,) = from_index(value=value)
         assert (claim.value, claim.digits) == (pytest.approx(share), digits), value
     assert from_index("ROC AUC", split="test", revision="abc") == [
-        Claim("model-index, test: roc_auc", "roc_auc", 0.8634, 4, "a/b", "test", "abc")
+        Claim("model-index, test: roc_auc", "roc_auc", 0.8634, 4, "a/b", "test", "abc", "b")
     ]
     (loss,) = from_index("loss", 1.25)
     assert (loss.metric, loss.value, loss.digits) == ("log_loss", 1.25, 2)  # not a share

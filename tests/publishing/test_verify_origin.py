@@ -45,27 +45,118 @@ def test_tweets_of_the_hub_are_prepared_again(from_hub: Published, verify: Verif
     verdict = verify(MODEL)
     assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
     assert "source of the tweets" not in verdict.named("claimed")
-    before = dict(from_hub.hub.repos["model", MODEL].refs), dict(from_hub.hub.repos["dataset", DATA].refs)
-    for finding, change in (
-        ("steps.duplicates", lambda data: data["steps"].update(duplicates=0)),
-        ("sources.training.rows", lambda data: data["sources"]["training"].update(rows=1_600_000)),
-        ("leakage.test.near", lambda data: data["leakage"]["test"].update(near=99)),
-        ("sources and settings", lambda data: data["settings"].update(split_seed=1)),
-    ):
-        publish_forged_facts(from_hub, DATA_JSON, change)
+    forgeries: dict[str, Callable[[Any], object]] = {
+        "steps.duplicates": lambda data: data["steps"].update(duplicates=0),
+        "sources.training.rows": lambda data: data["sources"]["training"].update(rows=1_600_000),
+        "leakage.test.near": lambda data: data["leakage"]["test"].update(near=99),
+        "sources and settings": lambda data: data["settings"].update(split_seed=1),
+    }
+    assert find_passed(from_hub, verify, forgeries) == []
+
+
+@pytest.fixture
+def without_issues(
+    hub: HubServer, encoder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Published:
+    """The same without tweets that a file of its owner lists."""
+    write_source(hub)
+    (tmp_path / "issues.csv").write_text("text\n" + "".join(row.partition(",")[2] for row in ROWS[:20]))
+    changes = {"model_name_or_path": encoder, "dataset": SOURCE, "test_size": 20, "validation_size": 20}
+    changes |= {"drop_suspects": tmp_path / "issues.csv", "max_samples": 150}
+    run = make_once(tmp_path_factory, "run_without_issues", lambda folder: trained(folder, **changes))
+    copy = train_copy(run, tmp_path / "runs" / "copy")
+    s140.push_to_hub(copy, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    return Published(hub, copy)
+
+
+LISTED = {"name": "issues.csv", "sha256": "0" * 64, "rows": 5_000, "found": 4_000}
+
+
+def find_passed(
+    published: Published, verify: Verify, forgeries: dict[str, Callable[[Any], object]]
+) -> list[tuple[str, str]]:
+    """Forge ``data.json`` in each way; return those that were not called false by their name."""
+    before = {key: dict(repo.refs) for key, repo in published.hub.repos.items()}
+    passed = []
+    for finding, change in forgeries.items():
+        publish_forged_facts(published, DATA_JSON, change)
         verdict = verify(MODEL)
-        assert (verdict.code, finding in verdict.named()) == (1, True), (finding, verdict.named())
-        for (kind, name), refs in zip((("model", MODEL), ("dataset", DATA)), before, strict=True):
-            from_hub.hub.repos[kind, name].refs = dict(refs)
+        if verdict.code != 1 or finding not in verdict.named():
+            passed.append((finding, verdict.named()))
+        for key, refs in before.items():
+            published.hub.repos[key].refs = dict(refs)
+    return passed
 
 
-def test_a_source_that_is_gone_is_claimed_and_not_checked(from_hub: Published, verify: Verify) -> None:
+def test_a_list_of_label_issues_does_not_hide_the_source(from_hub: Published, verify: Verify) -> None:
+    """Neither one that the recipe does not name, nor one that left nothing out."""
+
+    def add_list(data: Any, **steps: int) -> None:
+        data["steps"] |= steps
+        data["suspects"] = LISTED
+
+    forgeries: dict[str, Callable[[Any], object]] = {
+        "list of label issues": add_list,
+        "suspects.found": add_list,
+        "steps.suspects_dropped": lambda data: add_list(data, suspects_dropped=4_000),
+        "steps.duplicates": lambda data: add_list(data, duplicates=0),
+    }
+    assert find_passed(from_hub, verify, forgeries) == []
+
+
+def test_tweets_without_label_issues_are_prepared_again(without_issues: Published, verify: Verify) -> None:
+    verdict = verify(MODEL, "--strict")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked") + verdict.named("warning")
+    assert "issues.csv" in verdict.named("claimed")
+    assert "source of the tweets" not in verdict.named("claimed")
+    forgeries: dict[str, Callable[[Any], object]] = {
+        "suspects.found": lambda data: data["suspects"].update(found=1),
+        "suspects.rows": lambda data: data["suspects"].update(rows=1),
+        "list of label issues": lambda data: data["suspects"].update(name="others.csv"),
+        "steps.suspects_dropped": lambda data: data["steps"].update(suspects_dropped=1),
+        "steps.duplicates": lambda data: data["steps"].update(duplicates=0),
+        "sources.training.rows": lambda data: data["sources"]["training"].update(rows=1_600_000),
+        "leakage.test.near": lambda data: data["leakage"]["test"].update(near=99),
+        "sources and settings": lambda data: data["settings"].update(split_seed=1),
+    }
+    assert find_passed(without_issues, verify, forgeries) == []
+    del without_issues.hub.repos["dataset", SOURCE]
+    verdict = verify(MODEL)
+    assert (verdict.code, SOURCE in verdict.named("unchecked")) == (2, True)
+
+
+def test_a_part_of_published_tweets_without_label_issues(
+    without_issues: Published, encoder: Path, tmp_path: Path, verify: Verify
+) -> None:
+    """A model that was trained on them has their list, and a recipe that names none."""
+    run = trained(tmp_path / "later", model_name_or_path=encoder, dataset=DATA, max_train_samples=60)
+    s140.push_to_hub(run, s140.Destination(repo_id="tester/later", dataset_repo_id="tester/part"))
+    verdict = verify("tester/later", "--strict")
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked") + verdict.named("warning")
+    assert "issues.csv" in verdict.named("claimed")
+
+
+def test_a_source_that_is_gone_is_unchecked(from_hub: Published, verify: Verify) -> None:
     del from_hub.hub.repos["dataset", SOURCE]
     verdict = verify(MODEL)
-    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
-    (line,) = [line for line in verdict.named("claimed").splitlines() if "source of the tweets" in line]
+    assert (verdict.code, verdict.named()) == (2, "")
+    (line,) = [line for line in verdict.named("unchecked").splitlines() if "source of the tweets" in line]
     assert SOURCE in line
     assert "cannot be prepared again" in line
+
+
+def test_public_tweets_with_hand_labeled_ones_from_a_file_are_unchecked(
+    hub: HubServer, encoder: Path, tmp_path: Path, verify: Verify
+) -> None:
+    """Nobody else can leave these out of the training tweets."""
+    write_source(hub)
+    (tmp_path / "hand.csv").write_text("0,what a sad thing\n4,a glad one\n" + "".join(ROWS[:4]))
+    changes = {"model_name_or_path": encoder, "dataset": SOURCE, "test_size": 20, "validation_size": 20}
+    run = trained(tmp_path / "run", max_samples=150, manual_test=tmp_path / "hand.csv", **changes)
+    s140.push_to_hub(run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    verdict = verify(MODEL)
+    assert (verdict.code, verdict.named()) == (2, "")
+    assert "hand.csv" in verdict.named("unchecked")
 
 
 def test_a_page_that_names_another_source_than_its_recipe(small_run: Path, tmp_path: Path, verify: Verify) -> None:

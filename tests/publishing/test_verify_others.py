@@ -94,7 +94,9 @@ def test_right_claims(verify_card, measured) -> None:
     names = dict.fromkeys(("accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "matthews_correlation"))
     verdict = verify_card(index(result(**{name: right[name] for name in names})))
     assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
-    assert {check["claim"] for check in verdict.result["checks"]} == {f"model-index, test: {name}" for name in names}
+    assert {check["claim"] for check in verdict.result["checks"]} == {
+        f"model-index, test: {name}, on {TWEETS} (test)" for name in names
+    }
     others = {"Accuracy": "accuracy", "ROC AUC": "roc_auc", "auc": "roc_auc", "mcc": "matthews_correlation"}
     others |= {"loss": "log_loss", "eval_loss": "log_loss"}
     verdict = verify_card(index(result(**{kind: right[name] for kind, name in others.items()}, bleu=31.2, wer=0.1)))
@@ -118,6 +120,36 @@ def test_a_claim_that_is_not_measured_is_a_warning(verify_card, measured, text: 
     for card in (f"{right}# My model\n\n{text.format(**measured['test'])}\n", in_front):
         assert verify_card(card).result["warnings"] > 0
         assert verify_card(card, "--strict").code == 1
+
+
+NAMES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"name": "Tweets of Somebody: Test Set"}, {"name": "Accuracy (test)"}, ""),
+    ({"name": "Sentiment140 (official hand-labeled test set)"}, {}, "dataset's name"),
+    ({"name": "training tweets"}, {}, "dataset's name"),
+    ({"config": "sst2-official"}, {}, "config"),
+    ({"config": ["sst2"]}, {}, "sst2"),
+    ({"type": "stanfordnlp/sst2 "}, {}, "stanfordnlp/sst2"),
+    ({"split": "train"}, {}, "split"),
+    ({"revision": "0" * 40}, {}, "revision"),
+    ({}, {"name": "Accuracy on SST-2"}, "metric's name"),
+    ({}, {"name": "F1"}, "metric's name"),
+    ({}, {"verified": True, "verifyToken": "abc"}, "verifyToken"),
+    ({"source": {"name": "A leaderboard", "url": "https://example.org"}}, {}, "A leaderboard"),
+]
+
+
+@pytest.mark.parametrize(("about", "metric", "named"), NAMES)
+def test_a_right_score_of_other_names_is_a_warning(
+    verify_card, measured, about: dict[str, Any], metric: dict[str, Any], named: str
+) -> None:
+    right = result(accuracy=measured["test"]["accuracy"])
+    right["dataset"] |= about
+    right |= {"source": right["dataset"].pop("source")} if "source" in about else {}
+    right["metrics"][0] |= metric
+    verdict = verify_card(index(right), "--dataset", TWEETS, "--dataset-split", "test", "--strict")
+    assert f"on {TWEETS} (test)" in verdict.named("true")
+    assert (verdict.code, verdict.named()) == (1 if named else 0, ""), verdict.named("warning")
+    assert (named in verdict.named("warning"), verdict.result["warnings"] > 0) == (True, bool(named))
 
 
 def test_results_of_another_author_are_unchecked(hub_model: HubServer, verify_card, measured) -> None:
@@ -170,7 +202,7 @@ def test_a_value_counts_to_its_last_digit(verify_card, measured) -> None:
     for at, stated in enumerate(results):
         stated["dataset"]["name"] = f"tweets {at}"  # else huggingface_hub takes them for one
     verdict = verify_card(index(*results))
-    verdicts = [check["verdict"] for check in verdict.result["checks"]]
+    verdicts = [check["verdict"] for check in verdict.result["checks"] if check["verdict"] != "warning"]
     assert verdicts == ["true"] * len(true) + ["false"] * len(false), list(zip((*true, *false), verdicts, strict=False))
 
 

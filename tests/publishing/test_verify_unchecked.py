@@ -114,6 +114,17 @@ def test_a_pin_that_is_none(small_run: Path, tmp_path: Path, hub: HubServer, ver
         assert verify(folder).code in (1, 2), published_as
 
 
+def test_a_training_of_a_version_without_early_stopping(small_run: Path, tmp_path: Path, verify: Verify) -> None:
+    folder = copy_of(small_run / "model", tmp_path / "model")
+
+    def leave_out(environment: Any) -> None:
+        del environment["training"]["stopped_early"]
+
+    edit(folder / "environment.json", leave_out)
+    verdict = verify(folder)
+    assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
+
+
 def test_numbers_that_are_none(find_missed) -> None:
     """The result is JSON all the same."""
 
