@@ -117,7 +117,7 @@ def write_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def write_folder_whole(path: Path, seen: Collection[Path] | None = None) -> Iterator[Path]:
+def write_folder_whole(path: Path, replaceable: Collection[Path] | None = None) -> Iterator[Path]:
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was; after a kill while it
@@ -125,7 +125,7 @@ def write_folder_whole(path: Path, seen: Collection[Path] | None = None) -> Iter
 
     Args:
         path: The folder.
-        seen: The files that may be replaced, from :func:`list_files`; by default those that are there now.
+        replaceable: The files that may be replaced, from :func:`list_files`; by default those that are there now.
 
     Raises:
         RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full; or
@@ -136,7 +136,7 @@ def write_folder_whole(path: Path, seen: Collection[Path] | None = None) -> Iter
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
         if path.name in ("", "..") or os.path.ismount(path):  # which the system does not let be renamed
             raise RunError(f"{path} cannot be replaced by a new folder.", "Name a folder in it.")
-        seen = list_files(path) if seen is None else seen
+        replaceable = list_files(path) if replaceable is None else replaceable
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-"))
     former = temporary.with_name(f"{temporary.name}{FORMER}")
@@ -145,7 +145,7 @@ def write_folder_whole(path: Path, seen: Collection[Path] | None = None) -> Iter
             yield temporary
             settle(temporary)
             with explain_refused_write(path):
-                if not list_files(path) <= {*seen}:
+                if not list_files(path) <= {*replaceable}:
                     _refuse_to_replace(path, temporary)
                 _put_in_place(temporary, path, former)
             synchronize(path.parent)

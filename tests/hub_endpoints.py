@@ -126,6 +126,11 @@ class Call:
             raise Refusal(409, f"You already created this {kind} repo: {repo_id}", url=url)
         private = form.get("private") or form.get("visibility") == "private"  # the client's 1.x, 2.x
         repo = self.hub.create(repo_id, kind, bool(private), self.author)
+        if form.get("sdk") == "static":  # the Hub's own page, in the first commit
+            first = repo.at("main")
+            first.files.update(
+                {"index.html": Blob(b"<h1>Welcome to your static Space!</h1>"), "style.css": Blob(b"p {}")}
+            )
         return {"url": f"{self.hub.url}{repo.page}", "name": repo_id, "id": repo_id}
 
     def settings(self) -> Any:

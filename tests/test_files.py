@@ -195,7 +195,7 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None
     assert str(tmp_path / "labels-1.csv") in caught.value.hint
     with pytest.raises(RunError, match="came into being"):
         make_folder()
-    with pytest.raises(RunError, match="got files"), write_folder_whole(folder, seen=()):
+    with pytest.raises(RunError, match="got files"), write_folder_whole(folder, replaceable=()):
         pass
     (folder / "thesis.txt").rename(folder / "other.txt")
     with pytest.raises(RunError, match="got files"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -232,24 +232,32 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
 
 def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: str) -> None:
     """Raise HubError if the tag exists and a commit of ``files`` on ``parent`` would be another one than it names."""
-    from huggingface_hub.utils.sha import git_hash
-
     if not target.tag or _commit_of_tag(hub, target) is None:
         return
-    there = hub.retry(
-        f"reading {target.name}",
-        lambda: list(hub.api.get_paths_info(**target.about, paths=list(files), revision=parent)),
-    )
-    hashes = {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in there}
+    hashes = read_hashes(hub, target, files, parent)
     for name, content in files.items():
-        if isinstance(content, Path) and len(hashes.get(name, "")) == SHA256_DIGITS:
-            here = hash_file(content)
-        else:
-            here = git_hash(content if isinstance(content, bytes) else content.read_bytes())
-        if hashes.get(name) != here:
+        if not is_content(content, hashes.get(name, "")):
             raise HubError(
                 f"{target.name} has a tag {target.tag} already, and {name} has changed since.", "Choose another --tag."
             )
+
+
+def read_hashes(hub: Hub, target: Target, names: Iterable[str], revision: str) -> dict[str, str]:
+    """Return the Hub's hash of each of these files that a revision has."""
+    there = hub.retry(
+        f"reading {target.name}",
+        lambda: list(hub.api.get_paths_info(**target.about, paths=list(names), revision=revision)),
+    )
+    return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in there}
+
+
+def is_content(content: Path | bytes, there: str) -> bool:
+    """Return True if a file has this hash on the Hub."""
+    from huggingface_hub.utils.sha import git_hash
+
+    if isinstance(content, Path) and len(there) == SHA256_DIGITS:
+        return hash_file(content) == there
+    return bool(git_hash(content if isinstance(content, bytes) else content.read_bytes()) == there)
 
 
 def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
@@ -268,9 +276,9 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
     return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
 
 
-def is_replaced(name: str, target: Target, files: Mapping[str, Path | bytes]) -> bool:
-    """Return True if a push of these files replaces or removes the file of this name."""
-    return name in files or _is_removable(name, target.kind, [GRAPHS_NOTE])
+def is_replaced(name: str, target: Target, files: Mapping[str, Path | bytes], names: list[str]) -> bool:
+    """Return True if a push of these files replaces or removes the file of this name, next to those of ``names``."""
+    return name in files or _is_removable(name, target.kind, names)
 
 
 def _is_removable(name: str, kind: str, names: list[str]) -> bool:

@@ -66,8 +66,8 @@ def export(
     run = expand_path(model)
     with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
         folder = _choose_folder(model, expand_path(output, "output") if output else None)
-        seen = list_files(folder)  # an export, or nothing
-        return _write_export(model, folder, seen, quantize, pin_revision(model, revision))
+        replaceable = list_files(folder)  # an export, or nothing
+        return _write_export(model, folder, replaceable, quantize, pin_revision(model, revision))
 
 
 def _choose_folder(model: str, output: Path | None) -> Path:
@@ -99,7 +99,7 @@ def _refuse_other_files(folder: Path) -> None:
 
 
 def _write_export(
-    model: str, folder: Path, seen: Collection[Path], quantize: str | None, revision: str | None
+    model: str, folder: Path, replaceable: Collection[Path], quantize: str | None, revision: str | None
 ) -> Export:
     from sentiment140_bert import models
     from sentiment140_bert.inference.torch_backend import TorchClassifier
@@ -109,7 +109,7 @@ def _write_export(
         source = models.find_folder(name, revision)
         made_of = hash_sources(source)
         config = json.loads((source / CONFIG).read_text("utf-8"))
-    with write_folder_whole(folder, seen) as temporary:
+    with write_folder_whole(folder, replaceable) as temporary:
         write_graphs(classifier, temporary, quantize)
         graphs = [name for name in GRAPHS.values() if (temporary / name).is_file()]
         write_json(temporary / CONFIG, config | _describe_labels(classifier))

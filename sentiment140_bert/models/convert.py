@@ -82,7 +82,7 @@ def convert(model: Place, output: Place, revision: str | None = None) -> Convers
 def _write_folder(source: Path, target: Path, weights: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
-    with write_folder_whole(target, seen=()) as temporary:  # there was none
+    with write_folder_whole(target, replaceable=()) as temporary:  # there was none
         for file in {file for pattern in COPIED for file in source.glob(pattern)}:
             if file.is_file() and file.name not in (INDEX, SAFETENSORS_INDEX, "trainer_state.json"):
                 shutil.copyfile(file, temporary / file.name)

@@ -86,12 +86,12 @@ def probe(recipe: Recipe, folder: Path, has_tokenizer: bool) -> JobEstimate:
         S140Error: The model's shape is unknown, or the batch does not fit into memory.
     """
     from sentiment140_bert.machine.facts import find_existing_folder
-    from sentiment140_bert.training import trainer
+    from sentiment140_bert.training.batching import share_of
 
     lengths, assumed = _draw_lengths(recipe, has_tokenizer)
     with tempfile.TemporaryDirectory(dir=find_existing_folder(folder), prefix=".s140-probe-") as temporary:
         trial = _train_steps(recipe, Path(temporary), lengths)
-    share, parts, step = trainer.share_of(trial.settings), trial.outcome.share, _estimate_step(trial)
+    share, parts, step = share_of(trial.settings), trial.outcome.share, _estimate_step(trial)
     job, seconds = _estimate_job(recipe, share, step, trial.timed, assumed)
     return {
         "job": job,
@@ -122,6 +122,7 @@ def _train_steps(recipe: Recipe, home: Path, lengths: np.ndarray) -> Trial:
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import arguments, trainer
+    from sentiment140_bert.training.batching import share_of
     from sentiment140_bert.training.probe import STEPS, Timed
 
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
@@ -130,7 +131,7 @@ def _train_steps(recipe: Recipe, home: Path, lengths: np.ndarray) -> Trial:
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
     settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")
     arguments.set_up_processes(settings)
-    tweets = trainer.share_of(settings).tweets
+    tweets = share_of(settings).tweets
     train = _make_rows(lengths, max(tweets * 50, STEPS * tweets), model.config)
     scored = _make_rows(lengths, config.per_device_eval_batch_size, model.config)
     timed, usage = Timed(), Usage()

@@ -68,5 +68,5 @@ def check_space(hub: Hub, space: Target, model: Target) -> None:
     if model.private is None and push.is_private(hub, model):
         raise HubError(
             f"{model.name} is private, and the page of {space.name} loads it without a login.",
-            "Publish it with --public, or omit --space-repo-id.",
+            f"Make {model.repo_id} public in its settings on the Hub, or omit --space-repo-id.",
         )

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.cards.merge import parse_card
-from sentiment140_bert.errors import HubError
+from sentiment140_bert.errors import HubError, S140Error
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.cards.model import Files
     from sentiment140_bert.hub.client import Hub
     from sentiment140_bert.hub.push import Target
+    from sentiment140_bert.results import Pushed
 
 log = logging.getLogger(__name__)
 OWN_SECTIONS = {"model": {"summary", "reproduce"}, "dataset": {"summary", "processing"}, "space": {"demo"}}
+SPACE_TEMPLATE = {"index.html", "style.css"}
 EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
 
 
@@ -122,12 +124,22 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
 
     card, commit = push.read_card(hub, target)
     last = run.read_publications().get(target.kind, {})
-    is_known = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
+    is_last_place = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
     is_reviewed = target.create_pr or (target.revision or "").startswith("refs/pr/")
-    if is_known or is_reviewed or _is_own_card(target, card):
+    if is_reviewed or (is_last_place and last["commit"] == commit):
         return
-    names = set(fetch.list_files(target.kind, target.repo_id, commit)) - EMPTY
-    others = names if target.kind == "space" else {name for name in names if push.is_replaced(name, target, files)}
+    listed = fetch.list_files(target.kind, target.repo_id, commit)
+    names = {*listed} - EMPTY
+    others = {name for name in names if push.is_replaced(name, target, files, listed)}
+    if is_last_place and fetch.has_commit(hub, target.kind, target.repo_id, last["commit"]):
+        then, now = (push.read_hashes(hub, target, others, revision) for revision in (last["commit"], commit))
+        others = {name for name in others if then.get(name) != now.get(name)}
+        others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
+    elif _is_own_card(target, card):
+        return
+    elif target.kind == "space":  # a new static one has a page of the Hub's own, by its first commit
+        is_new = names <= SPACE_TEMPLATE and len(fetch.list_commits(hub, target.kind, target.repo_id)) == 1
+        others = set() if is_new else names
     if others:
         raise HubError(
             f"{target.name} holds files that `s140 push-to-hub` did not write: {', '.join(sorted(others)[:3])}.",
@@ -159,3 +171,13 @@ def check_access(destination: Destination) -> None:
     log.info("hub: logged in as %s", push.login(hub))
     for target in targets.values():
         push.open_target(hub, target)
+
+
+def explain_failure(error: S140Error, targets: dict[str, Target], pushed: dict[str, Pushed], command: str) -> S140Error:
+    """Return the same error with what was published, what was not, and how to continue."""
+    missing = [target.name for kind, target in targets.items() if kind not in pushed]
+    state = [f"Published: {kind} {done.repo_id} (commit {done.commit[:12]})." for kind, done in pushed.items()]
+    state += [f"Not published: {', '.join(missing)}."] if missing else []
+    explained = HubError(f"{error.message}\n{' '.join(state)}", f"{error.hint} Then: {command}".strip())
+    explained.exit_code = error.exit_code
+    return explained

@@ -31,7 +31,8 @@ def update_graphs(run: RunDir, weights_sha256: str, requested: bool) -> None:
         ModelError: The model cannot be exported, or its folder ``onnx`` holds other files.
     """
     note = run.model / GRAPHS_NOTE
-    if not (requested or note.is_file()) or read_graphs(run.model, weights_sha256):
+    graphs = read_graphs(run.model, weights_sha256)
+    if not (requested or note.is_file()) or (graphs and _are_intact(run.model, graphs)):
         return
     own = {note.name, *(Path(name).name for name in GRAPHS.values())} if note.is_file() else set()
     if others := sorted({file.name for file in note.parent.glob("*")} - own):
@@ -44,6 +45,14 @@ def update_graphs(run: RunDir, weights_sha256: str, requested: bool) -> None:
         for file in (temporary / note.parent.name).iterdir():
             file.replace(temporary / file.name)
         (temporary / note.parent.name).rmdir()
+
+
+def _are_intact(model: Path, note: schemas.Graphs) -> bool:
+    """Return True if the graphs in a model folder are those that its note describes."""
+    return all(
+        (model / GRAPHS[kind]).is_file() and hash_file(model / GRAPHS[kind]) == graph["sha256"]
+        for kind, graph in _list_graphs(note)
+    )
 
 
 def write_graphs(run: RunDir, weights_sha256: str, folder: Path) -> None:

@@ -29,7 +29,7 @@ from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.publishing.demo import check_space, collect_demo
-from sentiment140_bert.publishing.destination import Destination, refuse_other_files
+from sentiment140_bert.publishing.destination import Destination, explain_failure, refuse_other_files
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import ListedFiles, Pushed, PushResult
@@ -103,7 +103,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
                 pushed["space"] = _push_space(hub, run, metrics, targets["space"], pushed["model"])
             pushed = {kind: push.finish(hub, targets[kind], done) for kind, done in pushed.items()}
         except S140Error as error:
-            raise _explain_failure(error, targets, pushed, destination.format_command(run)) from error
+            raise explain_failure(error, targets, pushed, destination.format_command(run)) from error
     return PushResult(pushed.get("dataset"), pushed.get("model"), pushed.get("space"))
 
 
@@ -237,7 +237,7 @@ def _check_sizes(target: Target, files: Files) -> None:
 
 
 def _push_dataset(hub: Hub, run: RunDir, target: Target, dataset: Files) -> Pushed:
-    pushed = _commit_on_latest_card(hub, target, lambda card: _merge_dataset_card(dataset, card))
+    pushed = _commit_on_latest_card(hub, run, target, lambda card: _merge_dataset_card(dataset, card))
     _note_push(run, pushed, target)
     published = {"repo_id": target.repo_id, "revision": pushed.commit}
     write_json(run.data, {**run.read_data(), "published": published})
@@ -249,7 +249,7 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
     from sentiment140_bert.hub import fetch
 
     before = read_card(run)
-    pushed = _commit_on_latest_card(hub, target, lambda card: _collect_model_files(run, metrics, target, card))
+    pushed = _commit_on_latest_card(hub, run, target, lambda card: _collect_model_files(run, metrics, target, card))
     text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit)
     if text is not None:
         if read_card(run) == before:
@@ -257,19 +257,21 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
         else:
             log.warning("%s was edited meanwhile; push again to publish that", run.card)
             text = before or text  # the edit is of that one
-        _note_push(run, pushed, target, card=text)
+        cards = run.read_publications().get("model", {}).get("cards", {})
+        place = _name_place(target, _find_revision(pushed, target))
+        _note_push(run, pushed, target, cards=cards | {place: text})
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 
 
 def _push_space(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target, model: Pushed) -> Pushed:
     place = (target, model.repo_id, model.commit)
-    pushed = _commit_on_latest_card(hub, target, lambda card: collect_demo(run, metrics, *place, card))
+    pushed = _commit_on_latest_card(hub, run, target, lambda card: collect_demo(run, metrics, *place, card))
     _note_push(run, pushed, target)
     return pushed
 
 
-def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str | None], Files]) -> Pushed:
+def _commit_on_latest_card(hub: Hub, run: RunDir, target: Target, make_files: Callable[[str | None], Files]) -> Pushed:
     """Commit on top of the present card; try again if it changed at that moment."""
     from sentiment140_bert.hub import push
 
@@ -277,7 +279,8 @@ def _commit_on_latest_card(hub: Hub, target: Target, make_files: Callable[[str |
         card, parent = push.read_card(hub, target)
         try:
             files = make_files(card)
-            _check_card(files)  # it may have changed since the rehearsal
+            _check_card(files)  # it may have changed since the rehearsal, and so may the others
+            refuse_other_files(hub, run, target, files)
             push.check_tag(hub, target, files, parent)
             return push.commit(hub, target, files, parent)
         except HubError as error:
@@ -308,9 +311,7 @@ def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, o
     here = read_card(run)
     if on_hub is None or here is None:
         return collect_files(run, metrics, target.repo_id, here if on_hub is None else on_hub)
-    last = run.read_publications().get("model", {})
-    is_last_place = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
-    before = last.get("card") if is_last_place else None
+    before = run.read_publications().get("model", {}).get("cards", {}).get(_name_place(target, target.revision))
     if before is None:
         before = bytes(collect_files(run, metrics, target.repo_id, None)["README.md"]).decode()
     try:
@@ -331,20 +332,16 @@ def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, o
     return collect_files(run, metrics, target.repo_id, card)
 
 
+def _find_revision(pushed: Pushed, target: Target) -> str | None:
+    return f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
+
+
+def _name_place(target: Target, revision: str | None) -> str:
+    return f"{target.repo_id}@{revision or 'main'}"
+
+
 def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:
     """Note in ``published.json`` where something was published."""
-    revision = f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
+    revision = _find_revision(pushed, target)
     entry = {"repo_id": pushed.repo_id, "url": pushed.url, "commit": pushed.commit, "revision": revision}
     write_json(run.published, run.read_publications() | {pushed.kind: entry | more})
-
-
-def _explain_failure(
-    error: S140Error, targets: dict[str, Target], pushed: dict[str, Pushed], command: str
-) -> S140Error:
-    """Return the same error with what was published, what was not, and how to continue."""
-    missing = [target.name for kind, target in targets.items() if kind not in pushed]
-    state = [f"Published: {kind} {done.repo_id} (commit {done.commit[:12]})." for kind, done in pushed.items()]
-    state += [f"Not published: {', '.join(missing)}."] if missing else []
-    explained = HubError(f"{error.message}\n{' '.join(state)}", f"{error.hint} Then: {command}".strip())
-    explained.exit_code = error.exit_code
-    return explained

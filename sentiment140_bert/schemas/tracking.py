@@ -35,13 +35,13 @@ class TrackerState(TypedDict, total=False):
 
 
 class Publication(TypedDict, total=False):
-    """A place on the Hub to which something was published, and the model's card at that time."""
+    """A place on the Hub to which something was published, and the model's card at that time in each place."""
 
     repo_id: RepoId
     url: str
     commit: str
     revision: str | None
-    card: str
+    cards: dict[str, str]
 
 
 Publications = dict[str, Publication]  # ``published.json``: ``model``, ``dataset`` and ``space``

@@ -14,10 +14,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.models.tokenizer import pad_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset as Table
+    from transformers import TrainingArguments
 
 BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Transformers' group_by_length does
 
@@ -181,3 +183,18 @@ def lengths_of(table: Any) -> npt.NDArray[np.int64]:
     import pyarrow.compute as pc
 
     return np.asarray(pc.list_value_length(table.with_format("arrow")[:]["input_ids"]).to_numpy())
+
+
+def share_of(arguments: TrainingArguments) -> Share:
+    """Return how the arguments share a step out."""
+    processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
+    return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
+
+
+def make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
+    """Return the splits that training reads as batches, padded as model and precision want it."""
+    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and similar models find the end of a text by it
+        model.config.pad_token_id = tokenizer.pad_token_id
+    multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
+    padding = find_padding_id(model, tokenizer)
+    return {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}

@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert import schemas
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json
 from sentiment140_bert.recipe import Recipe
@@ -166,6 +166,9 @@ def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
     They stay if the model that was scored is not there, whole: they may be all that is left of the training.
     """
     if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
+        return
+    if run.checkpoints.is_symlink() and not trust.is_known_place("run", run.identify()):
+        log.warning("checkpoints: they stay, because this run was not trained here, and %s is a link", run.checkpoints)
         return
     if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:
         log.warning("checkpoints: they stay, because %s is not what was scored", run.weights)

@@ -324,8 +324,8 @@ def finish_run(run: RunDir, request: Request) -> TrainResult:
     from sentiment140_bert.training import checkpoints
 
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
-        trust.remember_place("run", run.identify())
         checkpoints.remove_unneeded(run, request.recipe)
+        trust.remember_place("run", run.identify())
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read_metrics())
         published = publish_run(run.path, request.push_to) if request.push_to else None

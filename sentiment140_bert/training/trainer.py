@@ -19,11 +19,10 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
-from sentiment140_bert.models.architecture import find_padding_id
 from sentiment140_bert.run import step_of
 from sentiment140_bert.training import memory, optimization, resume
 from sentiment140_bert.training.arguments import explain_refusal
-from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch
+from sentiment140_bert.training.batching import LengthGroupedBatches, Share, TokenRows, keep_batch, make_rows, share_of
 from sentiment140_bert.training.callbacks import (
     EarlyStopping,
     EpochOrder,
@@ -219,12 +218,6 @@ def only_logits(outputs: Any, _labels: Any) -> Any:
     return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
-def share_of(arguments: TrainingArguments) -> Share:
-    """Return how the arguments share a step out."""
-    processes, accumulated = arguments.world_size, arguments.gradient_accumulation_steps
-    return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """The end of a training, earlier parts of a resumed run included.
@@ -285,12 +278,9 @@ def train(
         HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
         RunError: The checkpoint is unusable, or the loss is not a number.
     """
-    if resume_from:
-        resume.check_contents(resume_from)
-    rows = _make_rows(model, tokenizer, splits, arguments)
+    checkpoints = _open_checkpoints(resume_from, arguments.save_total_limit, on_checkpoint)
+    rows = make_rows(model, tokenizer, splits, arguments)
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
-    seconds = training_seconds(resume_from) if resume_from else 0.0
-    checkpoints = CheckpointSealer(seconds, arguments.save_total_limit, on_checkpoint)
     early = [EarlyStopping(patience)] if patience else []
     all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *early, *(callbacks or [])]
     options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
@@ -298,16 +288,15 @@ def train(
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
         trainer, loss = attempts.run(share_of(arguments), resume_from)
-    is_over = any(callback.is_over() for callback in early)
-    return _describe(trainer, loss, checkpoints.seconds(), stop.received, attempts.halvings, is_over)
+    return _describe(trainer, loss, checkpoints.seconds(), stop.received, attempts.halvings, early)
 
 
-def _make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
-    if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and similar models find the end of a text by it
-        model.config.pad_token_id = tokenizer.pad_token_id
-    multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
-    padding = find_padding_id(model, tokenizer)
-    return {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}
+def _open_checkpoints(
+    resume_from: Path | None, limit: int | None, on_checkpoint: Callable[[], None] | None
+) -> CheckpointSealer:
+    if resume_from:
+        resume.check_contents(resume_from)
+    return CheckpointSealer(training_seconds(resume_from) if resume_from else 0.0, limit, on_checkpoint)
 
 
 def _make_trainer(
@@ -331,7 +320,12 @@ def _make_trainer(
 
 
 def _describe(
-    trainer: SentimentTrainer, loss: float, seconds: float, signal: int | None, halvings: int, is_over: bool
+    trainer: SentimentTrainer,
+    loss: float,
+    seconds: float,
+    signal: int | None,
+    halvings: int,
+    early: list[EarlyStopping],
 ) -> Outcome:
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
@@ -347,5 +341,5 @@ def _describe(
         signal=signal,
         share=trainer.share,
         out_of_memory=halvings,
-        stopped_early=is_over and state.global_step < state.max_steps,
+        stopped_early=any(callback.is_over() for callback in early) and state.global_step < state.max_steps,
     )

@@ -305,3 +305,14 @@ def test_a_card_that_is_edited_during_a_push_loses_nothing_of_the_hub(
     assert NOTE in card(hub)
     assert "## Mine" in local_card(pushed)
     assert refused.exit_code == 0 or "edited both" in refused.stderr
+
+
+def test_what_was_removed_on_the_hub_stays_removed_after_a_push_elsewhere(hub: HubServer, push, pushed: Path) -> None:
+    edit_here(pushed, USE, NOTED)
+    for to in (JUST_MODEL, SECOND):
+        push(to=to)
+    edit_on_hub(hub, NOTE, "")
+    push("--create-pr", "--citation", "@misc{x}", to=SECOND)
+    push(to=JUST_MODEL)
+    assert NOTE not in card(hub)
+    assert NOTE not in local_card(pushed)

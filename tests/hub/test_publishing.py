@@ -176,7 +176,10 @@ def test_a_push_removes_what_an_earlier_one_left_and_nothing_of_others(hub: HubS
         hub.write(MODEL, path, path.encode())
     for path in stale_data + foreign_data:
         hub.write(DATA, path, path.encode(), "dataset")
-    push()
+    noted = json.loads((run_copy / "published.json").read_text())  # as if the push before had left them
+    noted["model"]["commit"], noted["dataset"]["commit"] = hub.head(MODEL), hub.head(DATA, "dataset")
+    (run_copy / "published.json").write_text(json.dumps(noted))
+    push("--citation", "@misc{x}")
     assert hub.files(MODEL).keys() == MODEL_FILES | {*foreign}
     assert hub.files(DATA, "dataset").keys() == DATA_FILES | {*foreign_data}
     assert titles(hub, MODEL)[:2] == ["s140 push-to-hub: model", "Update figures/mine.png"]
@@ -228,6 +231,21 @@ def test_files_of_another_tool_are_neither_replaced_nor_removed(hub: HubServer, 
     assert published(hub) == [repo_id]
 
 
+def test_what_others_changed_since_the_last_push_is_neither_replaced_nor_removed(
+    hub: HubServer, push, pushed: Path
+) -> None:
+    changes = {MODEL: ["model.safetensors", "vocab.txt"], DATA: ["three_way/test-00000-of-00001.parquet"]}
+    for repo_id, names in changes.items():
+        kind = "dataset" if repo_id == DATA else "model"
+        for name in names:
+            hub.write(repo_id, name, b"better ones of a colleague", kind)
+        before = hub.head(repo_id, kind)
+        to = (f"--{'dataset-' if kind == 'dataset' else ''}repo-id", repo_id)
+        refused = push("--citation", "@misc{x}", to=to, code=1)
+        assert f"did not write: {', '.join(names)}." in " ".join(refused.stderr.split())
+        assert hub.head(repo_id, kind) == before
+
+
 def test_files_next_to_those_of_an_earlier_push_stay(hub: HubServer, pushed: Path, push) -> None:
     names = {"dataset": ["default/my-own.parquet", "tokenized/other.parquet"], "model": ["onnx/mine.onnx", "notes.md"]}
     for kind, repo_id in (("dataset", DATA), ("model", MODEL)):
@@ -248,3 +266,12 @@ def test_neither_a_pull_request_nor_a_quoted_section_makes_a_repository_ours(hub
     push("--create-pr", to=("--repo-id", MODEL))
     assert "did not write: model.safetensors" in " ".join(push(to=("--repo-id", MODEL), code=1).stderr.split())
     assert hub.head(MODEL) == before
+
+
+def test_what_others_commit_while_a_push_is_on_its_way_is_not_replaced(hub: HubServer, push) -> None:
+    def commit_first() -> None:
+        hub.write(MODEL, "model.safetensors", b"of a colleague")
+
+    hub.fail("commit", meanwhile=commit_first)
+    assert "did not write: model.safetensors" in " ".join(push(to=("--repo-id", MODEL), code=1).stderr.split())
+    assert hub.files(MODEL)["model.safetensors"] == b"of a colleague"

@@ -98,6 +98,7 @@ def test_a_private_model_has_no_demo(hub: HubServer, run_copy: Path, push: Push)
     refused = push(to=BOTH, code=1)
     assert "is private, and the page of space tester/demo loads it without a login" in " ".join(refused.output.split())
     assert titles(hub, MODEL) == titles(hub, SPACE, "space") == ["initial commit"]
+    assert "--public" not in refused.output  # that would show a private dataset, too
     assert push("--public", to=BOTH).exit_code == 0
 
 

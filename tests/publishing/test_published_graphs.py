@@ -160,3 +160,10 @@ def test_graphs_that_nothing_describes_are_named(hub: HubServer, pushed: Path) -
     result = sentiment140_bert.verify(MODEL)
     assert result.verdict == "true"
     assert "onnx/model_fp16.onnx" in [check.claim for check in result.checks if check.verdict == "warning"]
+
+
+def test_other_graphs_than_the_noted_ones_are_not_published(hub: HubServer, with_graphs: Path, push: Push) -> None:
+    right = hub.files(MODEL)[FP32]
+    (with_graphs / "model" / FP32).write_bytes(b"anything")
+    push("--citation", "@misc{x}", to=MODEL_ALONE)
+    assert hub.files(MODEL)[FP32] == right

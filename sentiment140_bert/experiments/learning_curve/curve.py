@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import DataError, Interrupted, RecipeError, RunError, S140Error
+from sentiment140_bert.errors import DataError, Diverged, Interrupted, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.learning_curve.plan import (
     FAILED,
@@ -16,6 +16,7 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     MOST_SIZES,
     SPLITS,
     CurveDir,
+    Failure,
     Plan,
     PlannedWork,
     Training,
@@ -70,8 +71,10 @@ def learning_curve(
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
     home = CurveDir(expand_path(output, "output"))
-    plan, planned, parts = _plan_trainings(home, as_recipe(recipe), sizes, seeds, keep_models)
+    recipe = as_recipe(recipe)
+    plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
     with lock_folder(home.path, "making a learning curve", create=True):
+        _read_earlier_plan(home, recipe)  # another process may have begun a curve while tweets were prepared
         _write_plan(home, plan, price_per_hour)
         curve = _train_and_write(home, planned, parts, keep_models, arguments_given)
     _raise_failures(home, planned)
@@ -215,7 +218,7 @@ def _train(
             training.recipe,
             data,
             keep_model=keep_models,
-            restart=training.state == FAILED,
+            restart=_has_diverged(training),
             hint="Finished points are kept; run the same command again to resume.",
             arguments_given=arguments_given,
         )
@@ -223,12 +226,18 @@ def _train(
         raise
     except S140Error as error:
         log.warning("curve: size %s, seed %d failed: %s", f"{training.size:,}", training.seed, error.message)
-        _note_failure(training, {"reason": error.message, "hint": error.hint})
+        diverged = isinstance(error, Diverged)  # its checkpoints would lead there again
+        _note_failure(training, {"reason": error.message, "hint": error.hint, "diverged": diverged})
     else:
         _note_failure(training, None)
 
 
-def _note_failure(training: Training, failure: Mapping[str, str] | None) -> None:
+def _has_diverged(training: Training) -> bool:
+    failure = training.home.read_failures().get(training.run.path.name)
+    return bool(failure and failure.get("diverged"))
+
+
+def _note_failure(training: Training, failure: Failure | None) -> None:
     name, before = training.run.path.name, training.home.read_failures()
     others = {other: noted for other, noted in before.items() if other != name}
     after = others | ({name: failure} if failure else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -48,10 +48,11 @@ class Plan(CurveInputs):
 
 
 class Failure(TypedDict):
-    """Why a training failed."""
+    """Why a training failed; one that diverged starts again, others resume."""
 
     reason: str
     hint: str
+    diverged: NotRequired[bool]
 
 
 Failures = dict[str, Failure]  # ``failed.json``, by folder
