@@ -107,7 +107,7 @@ def _is_allowed_in_run(link: Path, name: Path) -> bool:
     if name == Path("checkpoints"):
         return is_known_place("checkpoints", describe_link(link))
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
-    if not Path(cache).is_absolute():  # without a home it would be in the current folder, perhaps a stranger's
+    if cache.startswith("~"):  # without a home it would be in the current folder, perhaps a stranger's
         return False
     logs = Path(os.environ.get("WANDB_CACHE_DIR") or cache, "wandb", "logs")
     return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
@@ -176,6 +176,6 @@ def _known_places() -> set[str]:
 
 def _file_of_places() -> Path:
     settings = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - no home, no error
-    if not Path(settings).is_absolute():  # as above: then nothing is known, and nothing noted
+    if settings.startswith("~"):  # as above: then nothing is known, and nothing noted
         settings = os.devnull
     return Path(settings, "sentiment140_bert", "known_places")
