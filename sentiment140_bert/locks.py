@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -87,7 +88,8 @@ def make_lock(file: Path, **options: Any) -> BaseFileLock:
     from filelock import FileLock
 
     with contextlib.suppress(FileNotFoundError):
-        if file.lstat().st_nlink > 1:
+        state = file.lstat()
+        if stat.S_ISREG(state.st_mode) and state.st_nlink > 1:
             file.unlink()
     return FileLock(file, **options)
 

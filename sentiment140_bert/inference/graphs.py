@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
@@ -201,22 +201,23 @@ def compare_graphs(classifier: TorchClassifier, folder: Path) -> Check:
         MissingExtra: onnxruntime is not installed.
         ModelError: One cannot be used, or the one in float32 does not compute the same.
     """
-    exported = {
-        kind: Classifier(OnnxBackend(file, classifier.labels), classifier.tokenization, pads=classifier.pads)
-        for kind, file in find_graphs(folder).items()
-    }
-    return compare_with_torch(classifier, exported, folder)
+    graphs = find_graphs(folder)
+
+    def load(kind: str) -> Classifier:
+        return Classifier(OnnxBackend(graphs[kind], classifier.labels), classifier.tokenization, pads=classifier.pads)
+
+    return compare_with_torch(classifier, load, folder)
 
 
-def compare_with_torch(classifier: TorchClassifier, exported: Mapping[str, Classifier], folder: Path) -> Check:
-    """Compare the classifiers of the graphs in ``folder`` with torch; raises as :func:`compare_graphs`."""
+def compare_with_torch(classifier: TorchClassifier, load: Callable[[str], Classifier], folder: Path) -> Check:
+    """Compare the graphs in ``folder``, which ``load`` loads by their kind, with torch; raises as the former."""
     texts = _load_check_texts()
     log.info("comparing it with torch on %d texts", len(texts))
     expected = classifier.logits(texts)
     try:
-        check: Check = {"texts": len(texts), "fp32": _compare_logits(exported["fp32"].logits(texts), expected)}
-        if "int8" in exported:
-            check["int8"] = _compare_logits(exported["int8"].logits(texts), expected)
+        check: Check = {"texts": len(texts), "fp32": _compare_logits(load("fp32").logits(texts), expected)}
+        if "int8" in find_graphs(folder):
+            check["int8"] = _compare_logits(load("int8").logits(texts), expected)
         largest = check["fp32"]["largest_difference"]
         if not largest <= TOLERANCE:
             raise ModelError(
