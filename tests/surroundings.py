@@ -241,7 +241,8 @@ SCARCE: dict[str, Callable[[Path], Callable[[], None]]] = {
     "600 MiB of memory": lambda place: partial(limit_memory, 600 * MIB),
 }
 CONDITIONS = HARMLESS | SCARCE
-ABORTED = (-signal.SIGABRT, -signal.SIGSEGV)  # of a library in C++ or Rust that gets no memory
+# Of a library in C++ or Rust that gets no memory; 127 is glibc's own exit where a new thread gets none.
+ABORTED = (-signal.SIGABRT, -signal.SIGSEGV, 127)
 ALLOWED = {
     "stdout's reader gone": (0, 141),
     "stderr's reader gone": (0, 1, 141),
