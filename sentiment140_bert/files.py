@@ -30,8 +30,8 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 SURROGATE = re.compile("[\ud800-\udfff]")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_new_files: set[Path] = set()  # this process replaces nothing that comes into being there
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
+_new_files: set[Path] = set()  # where this process replaces no file that appears while it works
 
 
 Place = str | Path  # as callers of the public functions name files, folders and models
@@ -72,16 +72,16 @@ def keep_new(path: Path, is_new: bool) -> None:
     (_new_files.add if is_new else _new_files.discard)(path.resolve())
 
 
-def _refuse_to_replace(path: Path, made: Path) -> None:
-    """Raise if there is something at ``path`` after all, and keep what was made, for it may have taken hours."""
+def _refuse_to_replace(path: Path, result: Path) -> None:
+    """Raise if there is something at ``path`` after all, and keep the result, which may have taken hours."""
     if not os.path.lexists(path):
         return
     numbers = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(1))
     other = next(place for place in numbers if not os.path.lexists(place))
-    made.replace(other)
+    result.replace(other)
     raise RunError(
-        f"{path} came into being, or got files, while this command worked, and is not replaced.",
-        f"What it made is {other}.",
+        f"{path} appeared, or got files, while this command worked, and is not replaced.",
+        f"The result is in {other}.",
     )
 
 

@@ -71,9 +71,10 @@ class PushResult:
         """Return what ``--json`` prints."""
         if self.files is not None:
             return {kind: listed._asdict() for kind, listed in self.files.items()}
-        return {pushed.kind: vars(pushed) for pushed in self._list_pushed()}
+        return {pushed.kind: vars(pushed) for pushed in self.list_pushed()}
 
-    def _list_pushed(self) -> list[Pushed]:
+    def list_pushed(self) -> list[Pushed]:
+        """Return what was pushed, in that order."""
         return [pushed for pushed in (self.dataset, self.model, self.space) if pushed]
 
     def _rows(self) -> list[list[str]]:
@@ -84,7 +85,7 @@ class PushResult:
             ]
         return [
             [pushed.kind, pushed.url, f"commit {pushed.commit[:12]}" if pushed.changed else "no changes"]
-            for pushed in self._list_pushed()
+            for pushed in self.list_pushed()
         ]
 
     def __repr__(self) -> str:

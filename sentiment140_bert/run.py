@@ -18,7 +18,7 @@ from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import Place, expand_path, hash_file, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
 from sentiment140_bert.schemas.history import LogEntry, parse_entry
-from sentiment140_bert.trust import check_folder
+from sentiment140_bert.trust import check_folder, is_known_place, remember_place
 
 RUNS = "runs"  # the folder of runs, by default
 # Pictures in figures/ that are published with a model.
@@ -179,9 +179,17 @@ class RunDir:
             entries.append(entry)
         return entries
 
-    def identify(self) -> str:
-        """Return a text that tells this run from all others: its place, and the hash of a file that stays here."""
-        return f"{self.path.resolve()} {hash_file(self.history) if self.history.is_file() else ''}"
+    def remember(self) -> None:
+        """Note that this run was trained here, by its place and the hash of a file that is never published."""
+        if self.history.is_file():
+            remember_place("run", self._identify())
+
+    def is_own(self) -> bool:
+        """Return True if this run was trained by this user on this machine, and is where it was then."""
+        return self.history.is_file() and is_known_place("run", self._identify())
+
+    def _identify(self) -> str:
+        return f"{self.path.resolve()} {hash_file(self.history)}"
 
     def choose_title(self, recipe: Recipe) -> str:
         """Return the run's name, as trackers and cards show it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 LOGINS = ("authorization", "proxy-authorization")  # headers in which a secret belongs
-STALL, RESET, SWALLOW = "stall", "reset", "swallow"
+STALL, DRIP, RESET, SWALLOW = "stall", "drip", "reset", "swallow"
 Rule = Callable[[str, str, int], "str | int | None"]
 
 
@@ -27,9 +28,9 @@ class Heard(NamedTuple):
 class Eavesdropper:
     """A server that records requests.
 
-    A ``rule(method, path, count)`` may let one fail: by a status, ``STALL`` (it is never answered), ``RESET`` (hang up
-    before the other server hears of it) or ``SWALLOW`` (hang up after the other server did it). ``count`` counts the
-    requests of that method and path, from 1.
+    A ``rule(method, path, count)`` may let one fail: by a status, ``STALL`` (it is never answered), ``DRIP`` (a byte of
+    the answer comes now and then, and it never ends), ``RESET`` (hang up before the other server hears of it) or
+    ``SWALLOW`` (hang up after the other server did it). ``count`` counts the requests of that method and path, from 1.
 
     Args:
         port: On loopback, to which they are passed on; None: each is answered here.
@@ -86,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         ear.heard.append(Heard(f"{self.command} {self.path}", f"{others}\n".encode() + body, login, end))
         if end == STALL:
             ear.ended.wait()
-        if end in (STALL, RESET):
+        elif end == DRIP:
+            self._drip()
+        if end in (STALL, DRIP, RESET):
             self._hang_up()
         elif ear.port is not None and not isinstance(end, int):
             self._pass_on(ear.port, body, end == SWALLOW)
@@ -134,6 +137,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         else:
             self._answer(answer.status, headers, content)
+
+    def _drip(self) -> None:
+        self._answer(200, {"Content-Length": "1000000"}, b"")
+        with contextlib.suppress(OSError):  # the client gives up
+            while not self.ear.ended.wait(0.05):
+                self.wfile.write(b" ")
+                self.wfile.flush()
 
     def _hang_up(self) -> None:
         self.close_connection = True

@@ -236,18 +236,16 @@ SCARCE: dict[str, Callable[[Path], Callable[[], None]]] = {
     "cache full": lambda place: partial(small_disk, place / "cache", 16 * 1024),
     "TMPDIR full": lambda place: partial(small_disk, place / "tmp", 16 * 1024),
     "all read-only": lambda place: partial(read_only, *(place / name for name in (*WRITTEN, "home"))),
-    # Less than the stack of a thread: one that gets its stack and nothing else is waited for by Python for ever.
-    "6 MiB of memory": lambda place: partial(limit_memory, 6 * MIB),
+    "8 MiB of memory": lambda place: partial(limit_memory, 8 * MIB),
     "64 MiB of memory": lambda place: partial(limit_memory, 64 * MIB),
     "600 MiB of memory": lambda place: partial(limit_memory, 600 * MIB),
 }
 CONDITIONS = HARMLESS | SCARCE
-# Of a library in C++ or Rust that gets no memory; 127 is glibc's own exit where a new thread gets none.
-ABORTED = (-signal.SIGABRT, -signal.SIGSEGV, 127)
+ABORTED = (-signal.SIGABRT, -signal.SIGSEGV)  # of a library in C++ or Rust that gets no memory
 ALLOWED = {
     "stdout's reader gone": (0, 141),
     "stderr's reader gone": (0, 1, 141),
-    "6 MiB of memory": (0, 1, 2, *ABORTED),
+    "8 MiB of memory": (0, 1, 2, *ABORTED),
     "64 MiB of memory": (0, 1, 2, *ABORTED),
     "no working directory": (1,),
 }

@@ -190,10 +190,10 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None
             folder.mkdir(exist_ok=True)
             (folder / "thesis.txt").write_text("a person's")
 
-    with pytest.raises(RunError, match="came into being") as caught:
+    with pytest.raises(RunError, match="appeared") as caught:
         make_file()
     assert str(tmp_path / "labels-1.csv") in caught.value.hint
-    with pytest.raises(RunError, match="came into being"):
+    with pytest.raises(RunError, match="appeared"):
         make_folder()
     with pytest.raises(RunError, match="got files"), write_folder_whole(folder, replaceable=()):
         pass

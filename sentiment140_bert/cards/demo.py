@@ -57,7 +57,7 @@ def render_demo(facts: Facts, title: str, model_id: str, commit: str, endpoint: 
         model_id: The model's id on the Hub.
         commit: The commit of the model that the page loads.
         endpoint: The Hub's address.
-        graph_bytes: Size of the graph that it loads.
+        graph_bytes: Size of the graph that it loads, the one in eight bits.
     """
     style, script = read_template("demo.css"), read_template("demo.js")
     metrics = facts.metrics
@@ -66,7 +66,7 @@ def render_demo(facts: Facts, title: str, model_id: str, commit: str, endpoint: 
         "model": model_id,
         "revision": commit,
         "endpoint": f"{endpoint}/",
-        "dtype": "q8" if _is_int8(facts) else "fp32",
+        "dtype": "q8",  # as the library calls the graph in eight bits
         "bytes": graph_bytes,
         "temperature": metrics["temperature"]["value"] if "temperature" in metrics else 1.0,
         "neutral_below": threshold,
@@ -92,15 +92,6 @@ def render_demo(facts: Facts, title: str, model_id: str, commit: str, endpoint: 
         metrics=metrics,
         graphs=facts.graphs,
     )
-
-
-def choose_graph(facts: Facts) -> str:
-    """Return the kind of graph that the page loads: the smaller one, if there is one."""
-    return "int8" if _is_int8(facts) else "fp32"
-
-
-def _is_int8(facts: Facts) -> bool:
-    return bool(facts.graphs and "int8" in facts.graphs["graphs"])
 
 
 def _link(endpoint: str, model_id: str) -> Markup:

@@ -107,7 +107,7 @@ def print_files(result: PushResult) -> None:
 
 def print_published(result: PushResult) -> None:
     """Print what a push published."""
-    for pushed in filter(None, (result.dataset, result.model, result.space)):
+    for pushed in result.list_pushed():
         visibility = "private" if pushed.private else "public"
         state = f"commit {pushed.commit[:12]}" if pushed.changed else "no changes, no commit"
         say(f"{pushed.kind:8}{pushed.url}  ({visibility}; {state})")

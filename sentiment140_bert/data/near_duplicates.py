@@ -31,7 +31,7 @@ FEWEST_WORDS = 4
 
 ROWS_AT_ONCE = 50_000
 PAIRS_AT_ONCE = 2_000_000
-WORDS_AT_ONCE = 40_000_000  # of the texts of such pairs; some 500 MB
+WORDS_AT_ONCE = 40_000_000  # of the texts of such pairs
 FIRST_LOOK = 64  # candidates of each word that are compared before decided texts are dropped
 NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
 

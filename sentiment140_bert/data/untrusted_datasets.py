@@ -202,9 +202,7 @@ def load_folder(path: Path) -> Dataset | DatasetDict:
             that, wherever it is, and wait for ever if it is a pipe.
     """
     from datasets import load_from_disk
-    from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # datasets' bars start no thread, which would be waited for ever if it got no memory
     try:
         if (path / STATE).is_file() and (path / INFO).is_file():
             _check_folder(path)

@@ -24,26 +24,6 @@ def resolve_commit(hub: Hub, kind: str, repo_id: str, revision: str | None = Non
     return str(info.sha)
 
 
-def has_commit(hub: Hub, kind: str, repo_id: str, commit: str) -> bool:
-    """Return True unless a repository has lost a commit, as where its history was squashed."""
-    from huggingface_hub.errors import RevisionNotFoundError
-
-    def look() -> bool:
-        try:
-            hub.api.repo_info(repo_id, repo_type=kind, revision=commit)
-        except RevisionNotFoundError:
-            return False
-        return True
-
-    return hub.retry(f"looking for a commit of {kind} {repo_id}", look)
-
-
-def list_commits(hub: Hub, kind: str, repo_id: str) -> list[str]:
-    """Return the commits of a repository's main branch, newest first."""
-    commits = hub.retry(f"reading the commits of {kind} {repo_id}", hub.api.list_repo_commits, repo_id, repo_type=kind)
-    return [commit.commit_id for commit in commits]
-
-
 def download(hub: Hub, kind: str, repo_id: str, commit: str, patterns: list[str] | None = None) -> Path:
     """Return a folder with the repository's files at that commit; cached files are not fetched again.
 

@@ -242,6 +242,18 @@ def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], paren
             )
 
 
+def has_commit(hub: Hub, target: Target, commit: str) -> bool:
+    """Return True unless the repository has lost a commit, as where its history was squashed."""
+    return bool(
+        hub.retry(f"looking for a commit of {target.name}", hub.api.revision_exists, **target.about, revision=commit)
+    )
+
+
+def count_commits(hub: Hub, target: Target) -> int:
+    """Return the number of commits of the main branch."""
+    return len(hub.retry(f"reading the commits of {target.name}", hub.api.list_repo_commits, **target.about))
+
+
 def read_hashes(hub: Hub, target: Target, names: Iterable[str], revision: str) -> dict[str, str]:
     """Return the Hub's hash of each of these files that a revision has."""
     there = hub.retry(

@@ -15,6 +15,7 @@ from sentiment140_bert.machine.gpu import Gpu
 MIB = 2**20
 # MiB of address space that the libraries take, nearly.
 WITH_TORCH, WITHOUT_TORCH = 1024, 384
+FOR_THREADS = 64  # of them, for the stacks of some threads, usually of 8 MiB each
 GPU_BUILD = "pip install --force-reinstall torch, from PyPI on Linux; on Windows with the index that pytorch.org names"
 
 
@@ -35,7 +36,8 @@ def read_memory_limit() -> int | None:
 def check_memory(least: int = WITH_TORCH) -> None:
     """Refuse to load libraries where the shell allows less memory than they take.
 
-    Short of memory, some of them end the process without an error.
+    Short of memory, some of them end the process without an error, and Python waits for ever for a thread that gets its
+    stack and nothing else.
 
     Args:
         least: ``WITH_TORCH`` or ``WITHOUT_TORCH``.
@@ -49,6 +51,12 @@ def check_memory(least: int = WITH_TORCH) -> None:
             f"This process may use {limit:,} MiB of memory (ulimit -v), and at least {least:,} are needed.",
             "Raise the limit: ulimit -v unlimited",
         )
+    left = measure_memory_left()
+    if left is not None and left < FOR_THREADS:
+        raise HardwareError(
+            f"{left:,} MiB of memory are left to this process (ulimit -v), and at least {FOR_THREADS:,} are needed.",
+            "Raise the limit: ulimit -v unlimited",
+        )
 
 
 def measure_memory_left() -> int | None:
@@ -59,6 +67,11 @@ def measure_memory_left() -> int | None:
     except OSError:
         return None
     return None if limit is None else (limit - pages * os.sysconf("SC_PAGE_SIZE")) // MIB
+
+
+def is_first_process() -> bool:
+    """Return True unless this is another one of several processes that torchrun or accelerate started."""
+    return os.environ.get("RANK") in (None, "", "0")
 
 
 def read_open_files_limit() -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
-from sentiment140_bert.cards.demo import PAGE, choose_graph, render_demo, render_demo_card
+from sentiment140_bert.cards.demo import PAGE, render_demo, render_demo_card
 from sentiment140_bert.cards.model import Files, collect_run_facts
 from sentiment140_bert.credentials import strip_passwords
 from sentiment140_bert.errors import HubError
@@ -45,7 +45,7 @@ def collect_demo(
 
     endpoint = strip_passwords(constants.ENDPOINT)
     facts = collect_run_facts(run, metrics, None, graphs)
-    graph = (graphs or run.model) / GRAPHS[choose_graph(facts)]
+    graph = (graphs or run.model) / GRAPHS["int8"]
     try:
         card = render_demo_card(model_id, target.repo_id, endpoint, card_before)
     except ValueError as error:

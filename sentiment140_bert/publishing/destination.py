@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from sentiment140_bert.results import Pushed
 
 log = logging.getLogger(__name__)
+# Sections of a card by which an earlier push is known, by kind of repository.
 OWN_SECTIONS = {"model": {"summary", "reproduce"}, "dataset": {"summary", "processing"}, "space": {"demo"}}
-SPACE_TEMPLATE = {"index.html", "style.css"}
+SPACE_TEMPLATE = {"index.html", "style.css"}  # of a new static Space, by the Hub
 EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
 
 
@@ -126,19 +127,20 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
     last = run.read_publications().get(target.kind, {})
     is_last_place = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
     is_reviewed = target.create_pr or (target.revision or "").startswith("refs/pr/")
-    if is_reviewed or (is_last_place and last["commit"] == commit):
+    last_commit = last.get("commit") if is_last_place else None
+    if is_reviewed or last_commit == commit:
         return
     listed = fetch.list_files(target.kind, target.repo_id, commit)
     names = {*listed} - EMPTY
     others = {name for name in names if push.is_replaced(name, target, files, listed)}
-    if is_last_place and fetch.has_commit(hub, target.kind, target.repo_id, last["commit"]):
-        then, now = (push.read_hashes(hub, target, others, revision) for revision in (last["commit"], commit))
+    if last_commit and push.has_commit(hub, target, last_commit):
+        then, now = (push.read_hashes(hub, target, others, revision) for revision in (last_commit, commit))
         others = {name for name in others if then.get(name) != now.get(name)}
         others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
     elif _is_own_card(target, card):
         return
     elif target.kind == "space":  # a new static one has a page of the Hub's own, by its first commit
-        is_new = names <= SPACE_TEMPLATE and len(fetch.list_commits(hub, target.kind, target.repo_id)) == 1
+        is_new = names <= SPACE_TEMPLATE and push.count_commits(hub, target) == 1
         others = set() if is_new else names
     if others:
         raise HubError(

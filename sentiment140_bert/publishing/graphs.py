@@ -124,14 +124,12 @@ def _measure_graphs(
         return claimed, [Check("ONNX graphs", "the model", error.message, FALSE)]
     measured["texts"] = check["texts"]
     measured["graphs"]["fp32"]["labels_agree"] = check["fp32"]["labels_agree"]
-    if "int8" in measured["graphs"]:
-        measured["graphs"]["int8"]["labels_agree"] = check["int8"]["labels_agree"]
+    measured["graphs"]["int8"]["labels_agree"] = check["int8"]["labels_agree"]
     return measured, []
 
 
 def _list_graphs(note: schemas.Graphs) -> list[tuple[str, schemas.Graph]]:
-    graphs = note["graphs"]
-    return [("fp32", graphs["fp32"]), *([("int8", graphs["int8"])] if "int8" in graphs else [])]
+    return [("fp32", note["graphs"]["fp32"]), ("int8", note["graphs"]["int8"])]
 
 
 def _list_unknown_graphs(folder: Path, repo_id: str | None, note: schemas.Graphs | None) -> Iterator[Check]:

@@ -91,9 +91,8 @@ def check_data(
     measured |= origin
     checks += _check_distinct(claimed, prepared)
     checks += _check_label_issues(claimed, recipe)
-    known = {*origin, "published"} - {
-        "suspects"
-    }  # by that name the tweets were loaded; of a list only counts are known
+    # By the name in ``published`` the tweets were loaded; of a list of label issues only the counts are measured.
+    known = {*origin, "published"} - {"suspects"}
     checks += warn_of_values("data.json", {key: value for key, value in claimed.items() if key not in known})
     compared = {*measured, *(ORIGIN if "sources" in origin else ())}
     settled, leaves = settle({key: value for key, value in claimed.items() if key in compared}, measured)

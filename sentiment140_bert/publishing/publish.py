@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import schemas, trust
+from sentiment140_bert import schemas
 from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.model import (
     Files,
@@ -27,6 +26,7 @@ from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.publishing.demo import check_space, collect_demo
 from sentiment140_bert.publishing.destination import Destination, explain_failure, refuse_other_files
@@ -66,8 +66,8 @@ def push_to_hub(
         SecretError: A file holds a secret; nothing was published.
         HubError: The Hub refused or cannot be reached; the message says what was published and what was not.
     """
-    if os.environ.get("RANK") not in (None, "", "0"):
-        return PushResult()  # one of several processes; the first one publishes
+    if not is_first_process():
+        return PushResult()
     path = expand_path(path)
     destination = Destination(repo_id=destination) if isinstance(destination, str) else destination
     if dry_run:
@@ -141,7 +141,7 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
     from sentiment140_bert.data.cache import find_cached
     from sentiment140_bert.hub import secrets
 
-    recipe, is_own = saved_recipe(run.path), trust.is_known_place("run", run.identify())
+    recipe, is_own = saved_recipe(run.path), run.is_own()
     if not (is_own or origin.is_corpus(recipe.data)):
         raise RunError(
             f"{run.path} was not trained here, and its tweets may be yours: they are not published.",

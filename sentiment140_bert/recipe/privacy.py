@@ -47,10 +47,10 @@ def make_arguments_public(arguments: Sequence[str]) -> list[str]:
 
 def _strip_output_dir(argument: str, before: str) -> str:
     """Return an argument without folders; that of a run need not exist yet to be one."""
-    if before in OUTPUT_FLAGS or argument.startswith(tuple(f"{flag}=" for flag in OUTPUT_FLAGS)):
-        flag, equals, value = argument.rpartition("=")
-        return f"{flag}{equals}{Path(value).name}"
-    return strip_folders(argument)
+    if before in OUTPUT_FLAGS:
+        return Path(argument).name
+    flag, equals, value = argument.partition("=")
+    return f"{flag}={Path(value).name}" if flag in OUTPUT_FLAGS and equals else strip_folders(argument)
 
 
 def strip_folders(argument: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NotRequired
-
 from typing_extensions import TypedDict
 
 from sentiment140_bert.schemas.basics import Count, Sha256
@@ -17,10 +15,10 @@ class Graph(TypedDict):
 
 
 class GraphFiles(TypedDict):
-    """The graphs by their kind; in eight bits not always."""
+    """The graphs by their kind."""
 
     fp32: Graph
-    int8: NotRequired[Graph]
+    int8: Graph
 
 
 class Graphs(TypedDict):

@@ -18,8 +18,8 @@ from sentiment140_bert.trust import check_folder, plain_yaml
 PREFIX = "models:/"
 REQUIREMENTS = ("torch", "transformers", "tokenizers")
 TEXT = "text"  # the column that a logged model reads
-# ImportError is of the client of a bucket.
-ODD_ANSWERS = (TypeError, AttributeError, LookupError, RecursionError)  # what MLflow's client makes of them
+# What MLflow's client makes of them; ImportError where one names a bucket whose client is not installed.
+ODD_ANSWERS = (TypeError, AttributeError, LookupError, RecursionError, ImportError)
 SHA = "weights_sha256"  # a tag: it finds a model whose registration was never answered
 
 
@@ -50,7 +50,7 @@ def fetch(name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="s140-", ignore_cleanup_errors=True) as place:
         try:
             logged = Path(download_artifacts(artifact_uri=_place_of(name), dst_path=str(Path(place) / "logged")))
-        except (MlflowException, ParseError, OSError, ValueError, ImportError, *ODD_ANSWERS) as error:
+        except (MlflowException, ParseError, OSError, ValueError, *ODD_ANSWERS) as error:
             raise ModelError(
                 f"The registry cannot provide {name}: {first_line(error)}.",
                 "Name it as models:/catalog.schema.name@alias or models:/catalog.schema.name/3; "

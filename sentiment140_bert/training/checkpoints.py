@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from sentiment140_bert import schemas, trust
+from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json
 from sentiment140_bert.recipe import Recipe
@@ -167,7 +167,7 @@ def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
     """
     if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
         return
-    if run.checkpoints.is_symlink() and not trust.is_known_place("run", run.identify()):
+    if run.checkpoints.is_symlink() and not run.is_own():
         log.warning("checkpoints: they stay, because this run was not trained here, and %s is a link", run.checkpoints)
         return
     if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:

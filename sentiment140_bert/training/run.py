@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -11,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import schemas, trust
+from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.evaluation.run import score_run
 from sentiment140_bert.files import Place, expand_path, explain_full_disk, write_json
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.machine.carbon import Carbon, check_country
+from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.publishing.destination import Destination, check_access
 from sentiment140_bert.publishing.publish import publish_run
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
@@ -145,8 +145,7 @@ class Start:
 def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
     """Train on the local disk, and copy the run to its place on a mounted object store."""
     output_dir.refuse_foreign_files(run)
-    is_first = os.environ.get("RANK") in (None, "", "0")  # of several processes, which share the lock
-    with lock_folder(run.path, "training", create=True) if is_first else nullcontext():
+    with lock_folder(run.path, "training", create=True) if is_first_process() else nullcontext():
         resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
         if resume and run.is_finished():
             return finish_run(run, request)
@@ -154,9 +153,10 @@ def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
         def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
             return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
-        result = volumes.train_on_local_disk(train_locally, run, resume)
-        trust.remember_place("run", run.identify())
-        return result
+        try:
+            return volumes.train_on_local_disk(train_locally, run, resume)
+        finally:
+            run.remember()  # also if it was finished, and publishing failed
 
 
 @contextmanager
@@ -310,7 +310,7 @@ def score_and_publish(job: Job, start: Start, tracking: Tracking) -> PushResult 
     """Score the saved model, which finishes the run, and publish it if that was asked for; the main process does."""
     published = None
     if job.is_main:
-        trust.remember_place("run", job.run.identify())
+        job.run.remember()
         tracking.flush()  # the card names the tracked run
         score_run(job.run.path, start.prepared, scores_only=job.request.scores_only)
         push_to = job.request.push_to
@@ -325,7 +325,7 @@ def finish_run(run: RunDir, request: Request) -> TrainResult:
 
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
         checkpoints.remove_unneeded(run, request.recipe)
-        trust.remember_place("run", run.identify())
+        run.remember()
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read_metrics())
         published = publish_run(run.path, request.push_to) if request.push_to else None

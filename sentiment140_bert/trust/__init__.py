@@ -27,7 +27,7 @@ LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _named: set[str] = set()  # places, as they are noted, by this process
 LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
 LARGEST |= {".jsonl": 100_000_000}
-LARGEST_OF_RUN = 10_000_000  # bytes of a JSON file of a run; a thousand slices have about a tenth
+LARGEST_OF_RUN = 10_000_000  # bytes of a JSON file of a run; a slice of a split takes about 230 in metrics.json
 RUN_FILES = ("data.json", "environment.json", "metrics.json", "tracking.json", "published.json")
 SNAPSHOT = re.compile(r"(models|datasets)--.+/snapshots/[0-9a-f]{40}$")  # of the Hub's cache, whose files are links
 
@@ -124,7 +124,8 @@ def find_other_run(link: Path) -> Path | None:
     Two runs in one folder would resume from, and remove, each other's checkpoints.
     """
     own, target = link.parent.resolve(), link.resolve()
-    runs = [Path(line.removeprefix("checkpoints ").rpartition(" -> ")[0]) for line in _known_places() if " -> " in line]
+    lines = [line.removeprefix("checkpoints ") for line in _known_places() if line.startswith("checkpoints ")]
+    runs = [Path(line.rpartition(" -> ")[0]) for line in lines]
     if target.name == link.name:
         runs.append(target.parent)
     others = (run for run in runs if run != own and os.path.lexists(run / link.name))

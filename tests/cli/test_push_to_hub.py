@@ -14,7 +14,6 @@ import yaml
 
 from hub_server import SOMEBODYS_TOKEN, TOKEN, Account, HubServer
 from on_hub import BOTH, DATA, MODEL, commits_of_ours, hashes, published
-from sentiment140_bert import trust
 from sentiment140_bert.run import RunDir
 
 pytest_plugins = "hub_fixtures"
@@ -203,7 +202,7 @@ def test_without_its_tweets_the_model_alone_is_published(hub: HubServer, push, r
     Path("tweets.csv").write_bytes(b"".join(lines[:-200]))
     change_data(run_copy, dataset=os.fspath(Path("tweets.csv").resolve()), manual_test=os.fspath(sample / "manual.csv"))
     assert_error(push(code=1), "was not trained here")
-    trust.remember_place("run", RunDir(run_copy).identify())  # as its own training does
+    RunDir(run_copy).remember()  # as its own training does
     assert_error(push(code=1), "fingerprint")
     change_data(run_copy, dataset="gone.csv")
     assert_error(push(code=1), "gone.csv")

@@ -20,6 +20,7 @@ from hub_server import TOKEN, HubServer
 from on_hub import MODEL
 
 JOB, DOCKERFILE = ROOT / "scripts" / "hf_job.py", ROOT / "scripts" / "Dockerfile"
+RELEASED = "sentiment140-bert>=0.2,<0.3"  # in the first lines of the script
 IGNORED = DOCKERFILE.with_name("Dockerfile.dockerignore")
 
 
@@ -63,22 +64,26 @@ def test_a_job_that_keeps_nothing_says_so() -> None:
 
 @pytest.mark.long
 def test_a_job_trains_from_the_wheel_and_publishes(hub: HubServer, tmp_path: Path) -> None:
-    """Run it with uv in a new environment; a wheel in ``UV_FIND_LINKS`` stands for the package on PyPI.
+    """Run it with uv in a new environment, from a copy that names the wheel, as docs/rented_gpu.md has it.
 
-    The copy of the script differs in one line: uv takes constraints only from there. Without them it would fetch
-    the newest versions, among them gigabytes of torch for CUDA.
+    The copy has one line more: uv takes constraints only from there. Without them it would fetch the newest versions,
+    among them gigabytes of torch for CUDA.
     """
     wheel = build("wheel", tmp_path / "wheels")
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [line for line in lines if "==" in line and not line.startswith("torch=")] + [f"torch=={version('torch')}"]
     script = tmp_path / "hf_job.py"
-    script.write_text(JOB.read_text("utf-8").replace("#\n", f"# [tool.uv]\n# constraint-dependencies = {pins}\n", 1))
-    settings = read_pip_settings()
-    settings["UV_FIND_LINKS"] = ",".join(filter(None, [settings.get("UV_FIND_LINKS"), str(wheel.parent)]))
+    named = JOB.read_text("utf-8").replace(RELEASED, f"sentiment140-bert[offline] @ {wheel.as_uri()}")
+    assert wheel.name in named
+    script.write_text(named.replace("#\n", f"# [tool.uv]\n# constraint-dependencies = {pins}\n", 1))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= settings | {"HF_TOKEN": TOKEN, "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON": sys.executable}
+    environment |= read_pip_settings() | {
+        "HF_TOKEN": TOKEN,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_PYTHON": sys.executable,
+    }
 
-    uv = (find_tool("uv"), "run", "--with", "sentiment140-bert[offline]", script)
+    uv = (find_tool("uv"), "run", script)
     words = ("--push-to-hub", "--repo-id", MODEL, "--checkpoint-repo-id", "tester/checkpoints")
     less = ("--recipe", "quickstart", "--num-train-epochs", 1, "--max-samples", 600)
     trained = run(*uv, *less, *words, env=environment, cwd=tmp_path)

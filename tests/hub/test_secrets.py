@@ -16,7 +16,7 @@ import yaml
 from command_line import Command
 from hub_server import TOKEN, HubServer
 from on_hub import BOTH, DATA, MODEL, commits_of_ours
-from sentiment140_bert import prepare, saved_recipe, trust
+from sentiment140_bert import prepare, saved_recipe
 from sentiment140_bert.errors import SecretError
 from sentiment140_bert.hub import secrets
 from sentiment140_bert.run import RunDir
@@ -306,7 +306,7 @@ def test_a_secret_in_a_tweet_stops_the_push(hub: HubServer, push, run_copy: Path
     recipe["data"] |= {"dataset": os.fspath(tweets), "max_samples": None, "validation_size": 20, "test_size": 20}
     (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     (run_copy / "data.json").write_text(json.dumps(prepare(saved_recipe(run_copy))))
-    trust.remember_place("run", RunDir(run_copy).identify())  # as a training does
+    RunDir(run_copy).remember()  # as a training does
     result = push(to=("--dataset-repo-id", DATA), code=1)
     check_stopped(result, hub, "default/train-00000-of-00001.parquet", HF)
     secrets.make_tweet_check()(f"my game id is {HEX[:40]}".encode(), "default/train.parquet")  # may be anything

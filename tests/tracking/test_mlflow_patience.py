@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from eavesdropper import Eavesdropper
+from eavesdropper import DRIP, Eavesdropper
 from mlflow_server import MlflowServer, runs_of
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import open_trackers, sync
@@ -63,32 +60,13 @@ def test_scoring_does_not_wait_for_a_server_that_answers_drip_by_drip(
     run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each byte comes within the limit for one read, and the answer never ends."""
-    is_over = threading.Event()
-
-    class Dripping(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000000")
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while not is_over.wait(0.05):
-                    self.wfile.write(b" ")
-                    self.wfile.flush()
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(sync, "ENDING", 0.3)
     monkeypatch.setattr(sync, "PAUSES", (0.01,))
     run = RunDir(run_copy)
-    with open_trackers(["mlflow"], lambda: describe_tracked_run(run, saved_recipe(run.path))) as tracking:
-        tracking.flush()  # returns, although nothing was answered
-        is_over.set()
-        server.shutdown()
-        server.server_close()
+    with Eavesdropper(content=b"") as server:
+        server.rule = lambda method, path, count: DRIP
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with open_trackers(["mlflow"], lambda: describe_tracked_run(run, saved_recipe(run.path))) as tracking:
+            tracking.flush()  # returns, although nothing was answered
+            server.ended.set()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 import sentiment140_bert
+from eavesdropper import Eavesdropper
 from sentiment140_bert.errors import ModelError
 
 Register = Callable[[str], str]
@@ -59,29 +58,18 @@ ANSWERS += ['{"files": [{"is_dir": false}]}', '{"files": [{"path": 7}]}', "[" * 
 
 def test_an_odd_answer_of_its_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
-    replies: list[bytes] = []
+    place = '{"artifact_uri": "mlflow-artifacts:/1/models/m"}'
+    with Eavesdropper(content=b"") as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        for odd in ANSWERS:
 
-    class Odd(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            is_place = "get-download-uri" in self.path and not replies[0].startswith(b'{"artifact_uri')
-            body = b'{"artifact_uri": "mlflow-artifacts:/1/models/m"}' if is_place else replies[0]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            def answer(method: str, path: str, count: int, odd: str = odd) -> None:
+                is_place = path.endswith("get-download-uri") and not odd.startswith('{"artifact_uri')
+                server.content = (place if is_place else odd).encode()
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-    for answer in ANSWERS:
-        replies[:] = [answer.encode()]
-        with pytest.raises(ModelError, match="The registry cannot provide models:/x/1"):
-            sentiment140_bert.load_classifier("models:/x/1")
-    server.shutdown()
-    server.server_close()
+            server.rule = answer
+            with pytest.raises(ModelError, match="The registry cannot provide models:/x/1"):
+                sentiment140_bert.load_classifier("models:/x/1")
 
 
 LARGE = f"flavors: [{'{}, ' * 50_000}]"  # which takes PyYAML minutes

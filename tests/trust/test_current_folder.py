@@ -175,7 +175,7 @@ def test_no_file_is_replaced_unasked(archive: Path) -> None:
 def test_a_file_that_comes_into_being_meanwhile_is_not_replaced(archive: Path) -> None:
     words = ["predict", "run", "so good", "--output", "labels.csv"]
     assert CliRunner().invoke(main, words).exit_code == 0
-    with pytest.raises(RunError, match="came into being"), write_whole(Path("labels.csv")) as temporary:
+    with pytest.raises(RunError, match="appeared"), write_whole(Path("labels.csv")) as temporary:
         temporary.write_text("another process had the same name in mind")
     assert CliRunner().invoke(main, [*words, "--overwrite"]).exit_code == 0
     with write_whole(Path("labels.csv")) as temporary:
