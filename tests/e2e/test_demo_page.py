@@ -21,12 +21,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 import sentiment140_bert
 from browser_fixtures import Browser, start_chromium
 from hub_server import HubServer
-from npm import install_package
+from npm_fixtures import InstallPackage
 from on_hub import MODEL
 from sentiment140_bert import Destination
 from sentiment140_bert.cards.markup import read_template
 
-pytest_plugins = "hub_fixtures"
+pytest_plugins = ("hub_fixtures", "npm_fixtures")
 pytestmark = pytest.mark.long
 SPACE = "tester/demo"
 CDN = "cdn.jsdelivr.net"
@@ -71,7 +71,7 @@ def serve(handler: type[_Quiet], folder: Path, certificate: Path | None = None) 
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(install_package: InstallPackage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser for which the CDN is a server here."""
     assert LIBRARY
     packages, folder = install_package(f"{LIBRARY[1]}@{LIBRARY[2]}"), tmp_path_factory.mktemp("cdn")

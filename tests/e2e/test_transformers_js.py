@@ -12,12 +12,12 @@ import pytest
 
 import sentiment140_bert
 from hub_server import HubServer
-from npm import install_package
+from npm_fixtures import InstallPackage
 from on_hub import MODEL
 from sentiment140_bert import Destination
 from sentiment140_bert.data.texts import read_texts
 
-pytest_plugins = "hub_fixtures"
+pytest_plugins = ("hub_fixtures", "npm_fixtures")
 pytestmark = pytest.mark.long
 LIBRARY = "@huggingface/transformers@4.3.2"
 SCRIPT = Path(__file__).with_name("transformers_js.mjs")
@@ -32,7 +32,7 @@ RAW = [
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def script(install_package: InstallPackage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the script next to the installed library."""
     folder = tmp_path_factory.mktemp("node")
     (folder / "node_modules").symlink_to(install_package(LIBRARY))
