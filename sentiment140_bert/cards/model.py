@@ -223,13 +223,13 @@ def name_model(run: RunDir, recipe: Recipe, repo_id: str | None) -> tuple[str, s
 
 
 def read_card(run: RunDir) -> str | None:
-    """Return the card in the model folder; None without one.
+    """Return the card in the model folder, or, if it was removed, that of the last push; None if there was no push.
 
     Raises:
         RunError: It is not a text.
     """
     try:
-        return run.card.read_text("utf-8") if run.card.is_file() else None
+        return run.card.read_text("utf-8") if run.card.is_file() else run.read_published_card()
     except UnicodeDecodeError as error:
         raise RunError(f"{run.card} is damaged: {error}.", "Correct or remove it.") from None
 

@@ -33,7 +33,7 @@ from sentiment140_bert.publishing.destination import Destination, explain_failur
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import ListedFiles, Pushed, PushResult
-from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.run import RunDir, name_place, saved_recipe
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
             log.warning("%s was edited meanwhile; push again to publish that", run.card)
             text = before or text  # the edit is of that one
         cards = run.read_publications().get("model", {}).get("cards", {})
-        place = _name_place(target, _find_revision(pushed, target))
+        place = name_place(target.repo_id, _find_revision(pushed, target))
         _note_push(run, pushed, target, cards=cards | {place: text})
     write_model_folder(run, metrics, target.repo_id)
     return pushed
@@ -311,7 +311,7 @@ def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, o
     here = read_card(run)
     if on_hub is None or here is None:
         return collect_files(run, metrics, target.repo_id, here if on_hub is None else on_hub)
-    before = run.read_publications().get("model", {}).get("cards", {}).get(_name_place(target, target.revision))
+    before = run.read_publications().get("model", {}).get("cards", {}).get(name_place(target.repo_id, target.revision))
     if before is None:
         before = bytes(collect_files(run, metrics, target.repo_id, None)["README.md"]).decode()
     try:
@@ -334,10 +334,6 @@ def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, o
 
 def _find_revision(pushed: Pushed, target: Target) -> str | None:
     return f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
-
-
-def _name_place(target: Target, revision: str | None) -> str:
-    return f"{target.repo_id}@{revision or 'main'}"
 
 
 def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from hub_server import HubServer
 from on_hub import BOTH, DATA, MODEL, changed_by_last, commits_of_ours, titles
+from sentiment140_bert.cards.model import card as make_card
 
 pytest_plugins = "hub_fixtures"
 
@@ -88,6 +89,23 @@ def test_text_that_was_removed_stays_removed(hub: HubServer, push, run_copy: Pat
     push()
     assert NOTE not in card(hub)
     assert NOTE not in local_card(run_copy)
+
+
+@pytest.mark.parametrize("is_written_again", [True, False])
+def test_text_survives_that_the_card_was_deleted_here(
+    hub: HubServer, push, run_copy: Path, is_written_again: bool
+) -> None:
+    edit_here(run_copy, USE, NOTED)
+    push()
+    (run_copy / "model" / "README.md").unlink()
+    if is_written_again:
+        make_card(run_copy)
+        assert NOTE in local_card(run_copy)
+    change_processor(run_copy)
+    push()
+    assert "Another Processor" in card(hub)
+    assert NOTE in card(hub)
+    assert NOTE in local_card(run_copy)
 
 
 def test_the_same_text_on_both_sides_is_no_conflict(hub: HubServer, push, pushed: Path) -> None:
