@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import hashlib
 import itertools
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sentiment140_bert.errors import RunError, S140Error, first_line, is_unicode
+from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.text import shorten
 
 TEMPORARY = ".s140-new-"  # how the names of files and folders begin that are still being written
@@ -29,8 +31,6 @@ DAY = 86_400  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 SURROGATE = re.compile("[\ud800-\udfff]")
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
 _new_files: set[Path] = set()  # where this process replaces no file that appears while it works
 
 
@@ -90,7 +90,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path next to ``path`` to write to, and rename it into place when the block succeeds.
 
     When the block raises, the temporary file is removed and an older ``path`` stays as it was. Afterwards the file
-    is on the disk itself: a power cut leaves the old or the new one.
+    is on the disk itself: a power cut leaves the old or the new one. What a killed process left is removed after a day.
 
     Raises:
         RunError: Nothing can be written there, it is something else than a file, or the disk is full; or
@@ -100,6 +100,7 @@ def write_whole(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
             raise RunError(f"{path} exists and is not a regular file.", "Name another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers_of(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.", suffix=path.suffix)
         os.close(handle)
     temporary = Path(name)
@@ -121,7 +122,8 @@ def write_folder_whole(path: Path, replaceable: Collection[Path] | None = None) 
     """Give a temporary folder next to ``path`` to write to, and put it in its place when the block succeeds.
 
     When the block raises, the temporary folder is removed and an older ``path`` stays as it was; after a kill while it
-    is replaced, :func:`remove_leftovers` brings it back. A folder that got other files meanwhile is not replaced.
+    is replaced, the next writer of it, or :func:`remove_leftovers`, brings it back. What else was left is removed after
+    a day. A folder that got other files meanwhile is not replaced.
 
     Args:
         path: The folder.
@@ -132,6 +134,7 @@ def write_folder_whole(path: Path, replaceable: Collection[Path] | None = None) 
             there are more files now.
     """
     with explain_refused_write(path):
+        _remove_leftovers_of(path)
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} exists and is not a folder.", "Name another folder.")
         if path.name in ("", "..") or os.path.ismount(path):  # which the system does not let be renamed
@@ -220,55 +223,6 @@ def explain_refused_write(path: Path) -> Iterator[None]:
         raise RunError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from None
 
 
-@contextmanager
-def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn the error of a full disk, in the words of whichever library wrote, into a sentence that names ``path``."""
-    try:
-        yield
-    except _list_write_errors() as error:
-        if not is_disk_full(error):
-            raise
-        named = getattr(error, "filename", None)
-        raise build_full_disk_error(Path(named) if isinstance(named, str | Path) else path) from None
-
-
-def _list_write_errors() -> tuple[type[Exception], ...]:
-    """Return what a write may raise; safetensors' own error only if it is loaded, because exports work without it."""
-    loaded = sys.modules.get("safetensors")
-    return (OSError, RuntimeError, *([loaded.SafetensorError] if loaded else []))
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Return True if a write failed because the disk is full.
-
-    safetensors wraps the system's error in one of its own, and torch tells only that its archive came out too short.
-    """
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
-        return True
-    return any(message in str(error) for message in NO_SPACE_MESSAGES)
-
-
-def build_full_disk_error(path: Path | None) -> RunError:
-    """Return the error to raise when ``path`` could not be written because the disk is full.
-
-    Args:
-        path: What was written, or None where the system does not tell.
-    """
-    places = (path,) if path else (Path.cwd(), Path(tempfile.gettempdir()))
-    free = [f"{measure_free_space(place):,.0f} MiB are free {'there' if path else f'in {place}'}" for place in places]
-    return RunError(
-        f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or a quota or the maximum "
-        "file size is reached).",
-        "Make room, then run the same command again; a training resumes from its newest whole checkpoint.",
-    )
-
-
-def measure_free_space(path: Path) -> float:
-    """Return the MiB that are free on the disk of ``path``, which need not exist yet."""
-    existing = next(place for place in (path, *path.parents) if place.exists())
-    return shutil.disk_usage(existing).free / 2**20
-
-
 def synchronize(path: Path) -> None:
     """Wait until a file, or the list of a folder's names, is on the disk itself."""
     handle = os.open(path, os.O_RDONLY)
@@ -308,19 +262,29 @@ def _read_umask() -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: temporary files without a change for a day.
+    """Remove what a killed process was writing in a folder: temporary files without a change for a day.
 
     A folder that it was just replacing is brought back.
     """
     for path in list(folder.rglob(f"{TEMPORARY}*")):
-        if path.name.endswith(FORMER):
-            name = path.name.removeprefix(TEMPORARY).removesuffix(FORMER).rpartition("-")[0]
-            _restore(path, path.parent / name)
-        with contextlib.suppress(FileNotFoundError):  # its writer has just finished
-            inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
-            newest = max(file.lstat().st_mtime for file in (path, *inner))
-            if time.time() - newest < DAY:
-                continue
+        _remove_leftover(path)
+
+
+def _remove_leftovers_of(path: Path) -> None:
+    """Do the same for one file or folder, which may be among those of other tools."""
+    for pattern in (f"{TEMPORARY}{glob.escape(path.name)}{end}*" for end in ".-"):
+        for leftover in list(path.parent.glob(pattern)):
+            _remove_leftover(leftover)
+
+
+def _remove_leftover(path: Path) -> None:
+    if path.name.endswith(FORMER):
+        name = path.name.removeprefix(TEMPORARY).removesuffix(FORMER).rpartition("-")[0]
+        _restore(path, path.parent / name)
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # its writer has just finished; it is another user's
+        inner = [] if path.is_symlink() else path.rglob("*")  # a link may lead to all files there are
+        newest = max(file.lstat().st_mtime for file in (path, *inner))
+        if time.time() - newest >= DAY:
             remove_path(path)
 
 

@@ -19,8 +19,7 @@ from sentiment140_bert import files
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import (
     FORMER,
-    build_full_disk_error,
-    explain_full_disk,
+    TEMPORARY,
     hash_file,
     keep_new,
     remove_leftovers,
@@ -29,6 +28,7 @@ from sentiment140_bert.files import (
     write_text,
     write_whole,
 )
+from sentiment140_bert.full_disk import build_full_disk_error, explain_full_disk
 from sentiment140_bert.run import RunDir, read_json
 
 
@@ -172,6 +172,25 @@ def test_a_folder_that_was_to_be_replaced_comes_back(tmp_path: Path, monkeypatch
     replace(folder, temporary.with_name(f"{temporary.name}{FORMER}"))
     remove_leftovers(tmp_path)
     assert (folder / "weights").read_text() == "old"
+
+    replace(folder, temporary.with_name(f"{temporary.name}{FORMER}"))
+    with pytest.raises(ZeroDivisionError), write_folder_whole(folder):  # the next one, by the same command
+        raise ZeroDivisionError
+    assert (folder / "weights").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_after_a_day(tmp_path: Path) -> None:
+    leftovers = [tmp_path / f"{TEMPORARY}a-model-k1" / "weights", tmp_path / f"{TEMPORARY}labels.csv.k1.csv"]
+    others = [tmp_path / f"{TEMPORARY}a-model2-k1" / "weights", tmp_path / f"{TEMPORARY}labels.csv2.k1"]
+    new = [tmp_path / f"{TEMPORARY}a-model-k2" / "weights", tmp_path / f"{TEMPORARY}labels.csv.k2.csv"]
+    for file in (*leftovers, *others, *new):
+        put(file, "half")
+    for path in (*leftovers, *others, *(file.parent for file in leftovers + others if file.name == "weights")):
+        os.utime(path, (1e9, 1e9))
+    with write_folder_whole(tmp_path / "a-model") as temporary:
+        put(temporary / "weights", "whole")
+    write_text(tmp_path / "labels.csv", "whole")
+    assert [file.exists() for file in (*leftovers, *others, *new)] == [False] * 2 + [True] * 4
 
 
 def test_what_comes_into_being_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sentiment140_bert.errors import HardwareError, S140Error, first_line
-from sentiment140_bert.files import build_full_disk_error, is_disk_full
+from sentiment140_bert.full_disk import build_full_disk_error, is_disk_full
 from sentiment140_bert.machine import facts
 from sentiment140_bert.text import shorten
 

@@ -30,14 +30,8 @@ from sentiment140_bert.data.columns import BadRow
 from sentiment140_bert.data.data_json import add_token_lengths
 from sentiment140_bert.data.origin import ORIGIN
 from sentiment140_bert.errors import DataError, S140Error, first_line
-from sentiment140_bert.files import (
-    TEMPORARY,
-    explain_full_disk,
-    explain_refused_write,
-    remove_leftovers,
-    settle,
-    write_json,
-)
+from sentiment140_bert.files import TEMPORARY, explain_refused_write, remove_leftovers, settle, write_json
+from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL
 from sentiment140_bert.trust import check_folder
 

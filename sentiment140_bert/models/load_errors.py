@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sentiment140_bert.errors import ModelError, first_line
-from sentiment140_bert.files import is_disk_full
+from sentiment140_bert.full_disk import is_disk_full
 from sentiment140_bert.models.locate import BUNDLED, is_hub_id
 from sentiment140_bert.trust.model_files import ADVICE, UnusableFile, is_rust_failure
 

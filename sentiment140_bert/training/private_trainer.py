@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import Trainer, TrainingArguments
 
-from sentiment140_bert.files import build_full_disk_error, is_disk_full
+from sentiment140_bert.full_disk import build_full_disk_error, is_disk_full
 from sentiment140_bert.training import resume
 from sentiment140_bert.training.checkpoints import MANIFEST, CheckpointSealer, remove_checkpoint
 

@@ -14,7 +14,8 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.evaluation.run import score_run
-from sentiment140_bert.files import Place, expand_path, explain_full_disk, write_json
+from sentiment140_bert.files import Place, expand_path, write_json
+from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.machine.carbon import Carbon, check_country
 from sentiment140_bert.machine.facts import is_first_process

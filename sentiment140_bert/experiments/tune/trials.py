@@ -12,7 +12,8 @@ from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Diverged, HardwareError, Interrupted, RunError
 from sentiment140_bert.experiments import series
-from sentiment140_bert.files import explain_full_disk, write_json
+from sentiment140_bert.files import write_json
+from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.progress import progress_bar
 from sentiment140_bert.recipe import Recipe, list_differences
