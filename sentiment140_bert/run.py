@@ -163,8 +163,7 @@ class RunDir:
 
     def read_published_card(self) -> str | None:
         """Return the model's card of the last push; None if there was none."""
-        last = self.read_publications().get("model", {})
-        return last.get("cards", {}).get(name_place(last.get("repo_id", ""), last.get("revision")))
+        return self.read_publications().get("model", {}).get("card")
 
     def read_history(self) -> list[LogEntry]:
         """Return the Trainer's log entries, without a last line that a killed process did not finish.
@@ -199,11 +198,6 @@ class RunDir:
     def choose_title(self, recipe: Recipe) -> str:
         """Return the run's name, as trackers and cards show it."""
         return recipe.training.run_name or self.path.resolve().name
-
-
-def name_place(repo_id: str, revision: str | None) -> str:
-    """Return the name of a place on the Hub, as ``published.json`` writes it: a repository at a branch."""
-    return f"{repo_id}@{revision or 'main'}"
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:

@@ -166,7 +166,7 @@ class Call:
             {
                 "id": commit.oid,
                 "title": commit.title,
-                "message": "",
+                "message": commit.description,
                 "date": now(),
                 "authors": [{"user": commit.author}],
             }

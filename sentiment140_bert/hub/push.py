@@ -17,6 +17,8 @@ from sentiment140_bert.results import Pushed
 from sentiment140_bert.run import EVAL_RESULTS, FIGURES, GRAPHS, GRAPHS_NOTE
 
 if TYPE_CHECKING:
+    from huggingface_hub import GitCommitInfo
+
     from sentiment140_bert.hub.reply_shapes import User
 
 CONFIGS = ("default", "tokenized", "three_way")
@@ -35,13 +37,17 @@ REMOVABLE = {
     "dataset": tuple(f"{config}/*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.parquet" for config in CONFIGS),
     "space": (),
 }
+COMMAND = "s140 push-to-hub"  # in each commit's description, and in its title by default: by these it is known
 SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
 REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A place on the Hub: ``kind`` is ``model``, ``dataset`` or ``space``; ``private`` None leaves what exists."""
+    """A place on the Hub, and the run to publish there: the first digits of the sha256 of its weights.
+
+    ``kind`` is ``model``, ``dataset`` or ``space``; ``private`` None leaves what exists.
+    """
 
     kind: str
     repo_id: str
@@ -51,6 +57,7 @@ class Target:
     commit_message: str = ""
     tag: str | None = None
     pr_number: int | None = None  # of an open pull request that gets the commit
+    run_id: str = ""
 
     @property
     def name(self) -> str:
@@ -60,6 +67,11 @@ class Target:
     def url(self) -> str:
         """The page's address, below the Hub's own."""
         return self.repo_id if self.kind == "model" else f"{self.kind}s/{self.repo_id}"
+
+    @property
+    def description(self) -> str:
+        """What each commit says, by which later pushes know it."""
+        return f"Published by {COMMAND}, run {self.run_id}."
 
     @property
     def about(self) -> dict[str, Any]:
@@ -149,12 +161,14 @@ def _set_visibility(hub: Hub, target: Target) -> bool:
 
 
 def _reuse_open_pr(hub: Hub, target: Target) -> Target:
-    """Return the target on the open pull request of an earlier push, if there is one."""
+    """Return the target on the open pull request of an earlier push of the same run, if there is one."""
     discussions = hub.api.get_repo_discussions(**target.about, discussion_type="pull_request", discussion_status="open")
     numbers = [pr.num for pr in discussions if pr.title == target.commit_message and pr.author == hub.user]
-    if not numbers:
-        return target
-    return replace(target, create_pr=False, revision=f"refs/pr/{max(numbers)}", pr_number=max(numbers))
+    for number in sorted(numbers, reverse=True):
+        proposal = replace(target, create_pr=False, revision=f"refs/pr/{number}", pr_number=number)
+        if any(is_of_run(commit, target) for commit in list_commits(hub, proposal)):
+            return proposal
+    return target
 
 
 def _commit_of_tag(hub: Hub, target: Target) -> str | None:
@@ -210,6 +224,7 @@ def commit(hub: Hub, target: Target, files: Mapping[str, Path | bytes], parent: 
             **now.about,
             operations=[*additions(files), *(CommitOperationDelete(name) for name in stale)],
             commit_message=now.commit_message,
+            commit_description=now.description,
             revision=now.revision,
             create_pr=now.create_pr,
             parent_commit=parent if now is target else info.sha,
@@ -242,16 +257,23 @@ def check_tag(hub: Hub, target: Target, files: Mapping[str, Path | bytes], paren
             )
 
 
-def has_commit(hub: Hub, target: Target, commit: str) -> bool:
-    """Return True unless the repository has lost a commit, as where its history was squashed."""
-    return bool(
-        hub.retry(f"looking for a commit of {target.name}", hub.api.revision_exists, **target.about, revision=commit)
-    )
+def list_commits(hub: Hub, target: Target) -> list[GitCommitInfo]:
+    """Return the commits of the target's branch, newest first; none if there is no such branch."""
+    where = target.about | {"revision": target.revision}
+    what = f"reading the commits of {target.name}"
+    if target.revision and not hub.retry(what, hub.api.revision_exists, **where):
+        return []
+    return list(hub.retry(what, hub.api.list_repo_commits, **where))
 
 
-def count_commits(hub: Hub, target: Target) -> int:
-    """Return the number of commits of the main branch."""
-    return len(hub.retry(f"reading the commits of {target.name}", hub.api.list_repo_commits, **target.about))
+def is_of_user(hub: Hub, commit: GitCommitInfo) -> bool:
+    """Return True for a push of the user who is logged in, of whichever run."""
+    return hub.user in commit.authors and COMMAND in f"{commit.title}\n{commit.message}"
+
+
+def is_of_run(commit: GitCommitInfo, target: Target) -> bool:
+    """Return True for a push of the target's run, by whichever user."""
+    return target.description in commit.message
 
 
 def read_hashes(hub: Hub, target: Target, names: Iterable[str], revision: str) -> dict[str, str]:

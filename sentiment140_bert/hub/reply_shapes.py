@@ -131,6 +131,12 @@ class Committed(TypedDict):
     pullRequestUrl: NotRequired[str | None]
 
 
+class CommitAuthor(TypedDict):
+    """One of those who made a commit."""
+
+    user: str
+
+
 class CommitInfo(TypedDict):
     """A commit in a list."""
 
@@ -138,7 +144,7 @@ class CommitInfo(TypedDict):
     title: str
     message: str
     date: str
-    authors: list[dict[str, Any]]
+    authors: list[CommitAuthor]
 
 
 class Created(TypedDict):
@@ -205,7 +211,7 @@ class Refusal(TypedDict):
     errors: NotRequired[list[Remark]]
 
 
-REPO = r"/api/(?:models|datasets)/[^/]+(?:/[^/]+)?"
+REPO = r"/api/(?:models|datasets|spaces)/[^/]+(?:/[^/]+)?"
 # What huggingface_hub reads of which answers. Of all others only their status counts.
 SHAPES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/api/whoami-v2", User),

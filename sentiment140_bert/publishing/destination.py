@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sentiment140_bert.cards.merge import parse_card
@@ -12,15 +13,16 @@ from sentiment140_bert.errors import HubError, S140Error
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
+    from huggingface_hub import GitCommitInfo
+
     from sentiment140_bert.cards.model import Files
     from sentiment140_bert.hub.client import Hub
     from sentiment140_bert.hub.push import Target
     from sentiment140_bert.results import Pushed
 
 log = logging.getLogger(__name__)
-# Sections of a card by which an earlier push is known, by kind of repository.
-OWN_SECTIONS = {"model": {"summary", "reproduce"}, "dataset": {"summary", "processing"}, "space": {"demo"}}
 SPACE_TEMPLATE = {"index.html", "style.css"}  # of a new static Space, by the Hub
+WELCOME = "Welcome to your static Space!"  # the heading of that page
 EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
 
 
@@ -45,8 +47,11 @@ class Destination:
         """True if the model is published as ONNX graphs."""
         return self.onnx or self.space_repo_id is not None
 
-    def targets(self) -> dict[str, Target]:
+    def targets(self, run_id: str = "") -> dict[str, Target]:
         """Return the targets by kind: the model's card names the dataset's commit, and the demo the model's.
+
+        Args:
+            run_id: The run to publish; see :class:`~sentiment140_bert.hub.push.Target`.
 
         Raises:
             HubError: A name is wrong or missing, or options contradict each other.
@@ -76,7 +81,7 @@ class Destination:
                 push.check_name(repo_id, flag)
                 message = self.commit_message or f"s140 push-to-hub: {kind}"
                 where = (None, False) if kind == "space" else (self.revision, self.create_pr)  # a Space runs its main
-                targets[kind] = push.Target(kind, repo_id, self.private, *where, message, self.tag)
+                targets[kind] = push.Target(kind, repo_id, self.private, *where, message, self.tag, run_id=run_id)
         if not targets:
             raise HubError("No repository was named.", "Name it: --repo-id user/model")
         return targets
@@ -110,12 +115,12 @@ class Destination:
 
 
 def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> None:
-    """Make sure that a push replaces and removes only files of earlier pushes, unless people will review it.
+    """Make sure that a push replaces and removes only what the last push put there, of this run or by this user.
 
     Args:
         hub: Logged in.
         run: The run, which may have been pushed there before.
-        target: Opened; its card can be read.
+        target: Opened; its card can be read. A new pull request replaces nothing.
         files: The files to push; in a Space no other file may be there.
 
     Raises:
@@ -123,37 +128,61 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
     """
     from sentiment140_bert.hub import fetch, push
 
+    if target.create_pr:
+        return
     card, commit = push.read_card(hub, target)
-    last = run.read_publications().get(target.kind, {})
-    is_last_place = (last.get("repo_id"), last.get("revision")) == (target.repo_id, target.revision)
-    is_reviewed = target.create_pr or (target.revision or "").startswith("refs/pr/")
-    last_commit = last.get("commit") if is_last_place else None
-    if is_reviewed or last_commit == commit:
+    commits = push.list_commits(hub, target)
+    pushes = [[made for made in commits if push.is_of_user(hub, made)], find_pushes(hub, run, target, commits)]
+    own = {made[0].commit_id for made in pushes if made}
+    if commit in own:
         return
     listed = fetch.list_files(target.kind, target.repo_id, commit)
     names = {*listed} - EMPTY
-    others = {name for name in names if push.is_replaced(name, target, files, listed)}
-    if last_commit and push.has_commit(hub, target, last_commit):
-        then, now = (push.read_hashes(hub, target, others, revision) for revision in (last_commit, commit))
-        others = {name for name in others if then.get(name) != now.get(name)}
+    is_app = target.kind == "space" and parse_card(card or "").metadata.get("sdk", "static") != "static"
+    if is_app or (target.kind == "space" and not own):
+        others = set() if not is_app and _is_new_space(hub, target, commits) else names or {"README.md"}
+    else:
+        others = {name for name in names if push.is_replaced(name, target, files, listed)}
+        now = push.read_hashes(hub, target, others, commit)
+        pushed = {item for revision in own for item in push.read_hashes(hub, target, others, revision).items()}
+        others = {name for name in others if (name, now[name]) not in pushed}
         others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
-    elif _is_own_card(target, card):
-        return
-    elif target.kind == "space":  # a new static one has a page of the Hub's own, by its first commit
-        is_new = names <= SPACE_TEMPLATE and push.count_commits(hub, target) == 1
-        others = set() if is_new else names
     if others:
         raise HubError(
-            f"{target.name} holds files that `s140 push-to-hub` did not write: {', '.join(sorted(others)[:3])}.",
-            "Name a new repository, or remove these files there.",
+            f"{target.name} holds files that `{push.COMMAND}` did not write: {', '.join(sorted(others)[:3])}.",
+            "Name a new repository, or remove these files there"
+            + ("." if target.kind == "space" or target.revision else ", or propose the change: --create-pr"),
         )
 
 
-def _is_own_card(target: Target, card: str | None) -> bool:
-    """Return True for a card of an earlier push; one that quotes a section is none."""
-    parsed = parse_card(card or "")
-    is_whole = parsed.sections.keys() >= OWN_SECTIONS[target.kind]
-    return is_whole and (target.kind != "space" or parsed.metadata.get("sdk") == "static")
+def _is_new_space(hub: Hub, target: Target, commits: Sequence[GitCommitInfo]) -> bool:
+    """Return True for a Space that holds nothing, or the page with which the Hub makes one."""
+    from sentiment140_bert.hub import fetch
+
+    names = {*fetch.list_files(target.kind, target.repo_id, commits[0].commit_id)} - EMPTY
+    if not names or len(commits) > 1 or not names <= SPACE_TEMPLATE:
+        return not names
+    page = fetch.read_text(hub, target.kind, target.repo_id, "index.html", commits[0].commit_id)
+    return WELCOME in (page or "")
+
+
+def find_pushes(hub: Hub, run: RunDir, target: Target, commits: Sequence[GitCommitInfo]) -> list[GitCommitInfo]:
+    """Return those of the branch's commits by which this run was pushed there, newest first.
+
+    The Hub's word counts, not that of the run directory, which may be a stranger's. A merged pull request names the
+    commits that it was made of.
+    """
+    from sentiment140_bert.hub import push
+
+    last = run.read_publications().get(target.kind, {})
+    revision = last.get("revision") or ""
+    proposed: list[str] = []
+    if last.get("repo_id") == target.repo_id and revision.startswith("refs/pr/") and revision != target.revision:
+        proposal = push.list_commits(hub, replace(target, revision=revision))
+        proposed = [made.commit_id for made in proposal if push.is_of_run(made, target)]
+    return [
+        made for made in commits if push.is_of_run(made, target) or any(commit in made.message for commit in proposed)
+    ]
 
 
 def check_access(destination: Destination) -> None:

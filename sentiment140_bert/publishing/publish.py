@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert import schemas
-from sentiment140_bert.cards import merge
 from sentiment140_bert.cards.model import (
     Files,
     collect_files,
@@ -22,7 +20,7 @@ from sentiment140_bert.cards.model import (
     write_model_folder,
 )
 from sentiment140_bert.data import loading
-from sentiment140_bert.data.corpora import add_description, list_decided_keys
+from sentiment140_bert.data.corpora import add_description
 from sentiment140_bert.errors import HubError, RunError, S140Error
 from sentiment140_bert.files import Place, expand_path, write_json, write_text
 from sentiment140_bert.locks import lock_folder
@@ -30,10 +28,16 @@ from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.publishing.demo import check_space, collect_demo
 from sentiment140_bert.publishing.destination import Destination, explain_failure, refuse_other_files
+from sentiment140_bert.publishing.edited_cards import (
+    collect_model_files,
+    find_revision,
+    merge_dataset_card,
+    name_place,
+)
 from sentiment140_bert.publishing.graphs import update_graphs, write_graphs
 from sentiment140_bert.recipe import CardConfig
 from sentiment140_bert.results import ListedFiles, Pushed, PushResult
-from sentiment140_bert.run import RunDir, name_place, saved_recipe
+from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ log = logging.getLogger(__name__)
 PRECONDITION_FAILED = 412  # another commit came in between
 UNKNOWN_COMMIT = "f" * 40  # in place of one that a push will make
 ATTEMPTS = 3
+RUN_ID_DIGITS = 12
 MAX_FILE_SIZE = 50_000_000_000  # the Hub's own limit for one file (huggingface.co/docs/hub/storage-limits)
 
 
@@ -81,8 +86,9 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
     from sentiment140_bert.hub import push
     from sentiment140_bert.hub.client import Hub
 
-    run, targets = RunDir(path), destination.targets()
+    run = RunDir(path)
     metrics = read_scores(run)
+    targets = destination.targets(metrics["weights_sha256"][:RUN_ID_DIGITS])
     update_graphs(run, metrics["weights_sha256"], destination.needs_graphs)
     if save_description(run, description):
         write_model_folder(run, metrics)
@@ -190,12 +196,12 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
     from sentiment140_bert.hub import push
 
     if "dataset" in targets:
-        files = _merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0])
+        files = merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0])
         _check_sizes(targets["dataset"], files)
         refuse_other_files(hub, run, targets["dataset"], files)
     run.read_publications()
     if "model" in targets:
-        files = _collect_model_files(run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
+        files = collect_model_files(hub, run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
         refuse_other_files(hub, run, targets["model"], files)
         weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
@@ -237,7 +243,7 @@ def _check_sizes(target: Target, files: Files) -> None:
 
 
 def _push_dataset(hub: Hub, run: RunDir, target: Target, dataset: Files) -> Pushed:
-    pushed = _commit_on_latest_card(hub, run, target, lambda card: _merge_dataset_card(dataset, card))
+    pushed = _commit_on_latest_card(hub, run, target, lambda card: merge_dataset_card(dataset, card))
     _note_push(run, pushed, target)
     published = {"repo_id": target.repo_id, "revision": pushed.commit}
     write_json(run.data, {**run.read_data(), "published": published})
@@ -249,17 +255,15 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
     from sentiment140_bert.hub import fetch
 
     before = read_card(run)
-    pushed = _commit_on_latest_card(hub, run, target, lambda card: _collect_model_files(run, metrics, target, card))
+    pushed = _commit_on_latest_card(hub, run, target, lambda card: collect_model_files(hub, run, metrics, target, card))
+    commits = run.read_publications().get("model", {}).get("commits", {})
     text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit)
-    if text is not None:
-        if read_card(run) == before:
-            write_text(run.card, text)
-        else:
-            log.warning("%s was edited meanwhile; push again to publish that", run.card)
-            text = before or text  # the edit is of that one
-        cards = run.read_publications().get("model", {}).get("cards", {})
-        place = name_place(target.repo_id, _find_revision(pushed, target))
-        _note_push(run, pushed, target, cards=cards | {place: text})
+    if text is not None and read_card(run) == before:
+        write_text(run.card, text)
+        commits |= {name_place(target.repo_id, find_revision(pushed, target)): {"commit": pushed.commit}}
+    else:
+        log.warning("%s was edited meanwhile; push again to publish that", run.card)
+    _note_push(run, pushed, target, card=text or "", commits=commits)
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 
@@ -289,55 +293,8 @@ def _commit_on_latest_card(hub: Hub, run: RunDir, target: Target, make_files: Ca
     raise AssertionError  # the last attempt returns or raises
 
 
-def _merge_dataset_card(dataset: Files, on_hub: str | None) -> Files:
-    """Add what people wrote into the dataset's card on the Hub."""
-    new, data = (bytes(dataset[name]).decode() for name in ("README.md", "data.json"))
-    try:
-        card = merge.merge_cards(new, on_hub, list_decided_keys(json.loads(data)))
-    except ValueError as error:
-        raise HubError(
-            f"The dataset's card on the Hub cannot be read: {error}.", "Correct its front matter there."
-        ) from None
-    return dataset | {"README.md": card.encode()}
-
-
-def _collect_model_files(run: RunDir, metrics: schemas.Scores, target: Target, on_hub: str | None) -> Files:
-    """Collect the files to publish; their card has what was edited here, and on the Hub, since the last push there.
-
-    Raises:
-        RunError: The same was edited here and there; or the card here cannot be read.
-        HubError: The card there cannot be read.
-    """
-    here = read_card(run)
-    if on_hub is None or here is None:
-        return collect_files(run, metrics, target.repo_id, here if on_hub is None else on_hub)
-    before = run.read_publications().get("model", {}).get("cards", {}).get(name_place(target.repo_id, target.revision))
-    if before is None:
-        before = bytes(collect_files(run, metrics, target.repo_id, None)["README.md"]).decode()
-    try:
-        merge.parse_card(on_hub)
-    except ValueError as error:
-        raise HubError(
-            f"The card of {target.repo_id} cannot be read: {error}.", "Correct its front matter there."
-        ) from None
-    try:
-        card, conflicts = merge.reconcile(before, here, on_hub)
-    except ValueError as error:
-        raise RunError(f"{run.card} cannot be read: {error}.", "Correct its front matter.") from None
-    if conflicts:
-        raise RunError(
-            f"The card was edited both in {run.card} and on the Hub ({target.repo_id}): {', '.join(conflicts)}.",
-            "Copy what you want to keep into both, and push again.",
-        )
-    return collect_files(run, metrics, target.repo_id, card)
-
-
-def _find_revision(pushed: Pushed, target: Target) -> str | None:
-    return f"refs/pr/{pushed.pr_url.rpartition('/')[2]}" if pushed.pr_url else target.revision
-
-
 def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None:
     """Note in ``published.json`` where something was published."""
-    revision = _find_revision(pushed, target)
+    revision = find_revision(pushed, target)
     entry = {"repo_id": pushed.repo_id, "url": pushed.url, "commit": pushed.commit, "revision": revision}
     write_json(run.published, run.read_publications() | {pushed.kind: entry | more})

@@ -34,14 +34,22 @@ class TrackerState(TypedDict, total=False):
     theirs: bool
 
 
+class LastCommit(TypedDict):
+    """The commit of the last push to a place."""
+
+    commit: str
+
+
 class Publication(TypedDict, total=False):
-    """A place on the Hub to which something was published, and the model's card at that time in each place."""
+    """The place on the Hub to which something was last published. For the model also its card at that time, and the
+    last commit in each place."""
 
     repo_id: RepoId
     url: str
     commit: str
     revision: str | None
-    cards: dict[str, str]
+    card: str
+    commits: dict[str, LastCommit]
 
 
 Publications = dict[str, Publication]  # ``published.json``: ``model``, ``dataset`` and ``space``

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hub_server import HubServer
-from on_hub import DATA, MODEL, commits_of_ours, published, titles
+from hub_server import SOMEBODYS_TOKEN, TOKEN, Account, HubServer
+from on_hub import DATA, MODEL, change_weights, commits_of_ours, published, titles
 
 pytest_plugins = "hub_fixtures"
 
@@ -46,17 +47,51 @@ def test_a_pull_request_leaves_main_alone_and_is_continued_until_it_is_closed(
     assert commits_of_ours(hub) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("authors", "continued"), [(["somebody"], 2), (["tester", "tester"], 2), (["tester", "somebody"], 1)]
-)
-def test_the_newest_pull_request_of_this_account_is_continued(hub: HubServer, push, authors, continued: int) -> None:
-    """Another account's would add our files to a stranger's proposal."""
-    repo = hub.create(MODEL)
-    for author in authors:
-        repo.refs[repo.open_pull_request(OURS, author)["ref"]] = repo.refs["refs/heads/main"]
+def test_the_newest_pull_request_of_this_run_and_account_is_continued(
+    hub: HubServer, push, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another account's, or another run's, would add our files to another proposal."""
+    hub.create(MODEL)
     push("--create-pr", to=JUST_MODEL)
-    lengths = [len(titles(hub, MODEL, revision=ref)) for ref in pull_requests(hub)]
-    assert lengths == [1 + (number == continued) for number in range(1, len(lengths) + 1)]
+    monkeypatch.setenv("HF_TOKEN", SOMEBODYS_TOKEN)
+    push("--create-pr", to=JUST_MODEL)
+    assert pull_requests(hub) == ["refs/pr/1", "refs/pr/2"]
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.repos["model", MODEL].open_pull_request(OURS, "tester")  # by hand, perhaps
+    hub.repos["model", MODEL].refs["refs/pr/3"] = hub.head(MODEL)
+    edit(run_copy)
+    push("--create-pr", to=JUST_MODEL)
+    change_weights(run_copy)
+    push("--create-pr", to=JUST_MODEL)
+    lengths = [len(titles(hub, MODEL, revision=f"refs/pr/{number}")) for number in range(1, 5)]
+    assert lengths == [3, 2, 1, 2]
+
+
+def test_what_a_reviewer_changes_in_a_pull_request_is_not_replaced(hub: HubServer, push, run_copy: Path) -> None:
+    push("--create-pr", to=JUST_MODEL)
+    for name in ("config.json", "vocab.txt"):
+        hub.write(MODEL, name, b"of a reviewer", revision="refs/pr/1")
+    edit(run_copy)
+    refused = push("--create-pr", to=JUST_MODEL, code=1)
+    assert "did not write: config.json, vocab.txt." in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("title", [(), ("--commit-message", "Add a winter")])
+def test_a_merged_pull_request_is_known_as_the_runs_own(hub: HubServer, push, run_copy: Path, title) -> None:
+    hub.create("somebody/model")
+    to = ("--repo-id", "somebody/model", *title)
+    push("--create-pr", to=to)
+    repo, proposal = hub.repos["model", "somebody/model"], hub.commits("somebody/model", revision="refs/pr/1")[0]
+    message = f"\n\n- {proposal.title} ({proposal.oid})\n"  # as the Hub writes it
+    repo.add(
+        "refs/heads/main", replace(proposal, title=f"{proposal.title} (#1)", author="somebody", description=message)
+    )
+    repo.discussions[0]["status"] = "merged"
+    hub.accounts[TOKEN] = Account("tester", orgs=("somebody",))
+    edit(run_copy)
+    push(to=to)
+    hub.write("somebody/model", "config.json", b"of a colleague")
+    assert "did not write: config.json." in " ".join(push("--license", "mit", to=to, code=1).stderr.split())
 
 
 def test_a_pull_request_of_another_title_is_not_continued(hub: HubServer, push) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
-from hub_server import HubServer
-from on_hub import DATA, MODEL, changed_by_last, commits_of_ours, published, titles
+from hub_server import SOMEBODYS_TOKEN, Account, HubServer
+from on_hub import DATA, MODEL, change_weights, changed_by_last, commits_of_ours, published, titles
 from sentiment140_bert.publishing import publish
 from tiny_run import flags
 
@@ -176,14 +178,15 @@ def test_a_push_removes_what_an_earlier_one_left_and_nothing_of_others(hub: HubS
         hub.write(MODEL, path, path.encode())
     for path in stale_data + foreign_data:
         hub.write(DATA, path, path.encode(), "dataset")
-    noted = json.loads((run_copy / "published.json").read_text())  # as if the push before had left them
-    noted["model"]["commit"], noted["dataset"]["commit"] = hub.head(MODEL), hub.head(DATA, "dataset")
-    (run_copy / "published.json").write_text(json.dumps(noted))
+    for repo_id, kind in ((MODEL, "model"), (DATA, "dataset")):  # as if the push before had left them
+        head = hub.commits(repo_id, kind)[0]
+        last = replace(head, title=f"s140 push-to-hub: {kind}", author="tester", parent=head.oid)
+        hub.repos[kind, repo_id].add("refs/heads/main", last)
     push("--citation", "@misc{x}")
     assert hub.files(MODEL).keys() == MODEL_FILES | {*foreign}
     assert hub.files(DATA, "dataset").keys() == DATA_FILES | {*foreign_data}
-    assert titles(hub, MODEL)[:2] == ["s140 push-to-hub: model", "Update figures/mine.png"]
-    assert titles(hub, DATA, "dataset")[:2] == ["s140 push-to-hub: dataset", "Update default/notes.md"]
+    assert titles(hub, MODEL)[:3] == [*["s140 push-to-hub: model"] * 2, "Update figures/mine.png"]
+    assert titles(hub, DATA, "dataset")[:3] == [*["s140 push-to-hub: dataset"] * 2, "Update default/notes.md"]
     data = json.loads((run_copy / "data.json").read_text("utf-8"))
     del data["published"]
     (run_copy / "data.json").write_text(json.dumps(data))
@@ -244,6 +247,57 @@ def test_what_others_changed_since_the_last_push_is_neither_replaced_nor_removed
         refused = push("--citation", "@misc{x}", to=to, code=1)
         assert f"did not write: {', '.join(names)}." in " ".join(refused.stderr.split())
         assert hub.head(repo_id, kind) == before
+
+
+@pytest.mark.parametrize(
+    "between",
+    [("--create-pr",), ("--revision", "dev"), ("--repo-id", "tester/second"), ("--revision", "main"), None],
+)
+def test_a_push_to_another_place_makes_nothing_of_others_ours(
+    hub: HubServer, push, run_copy: Path, between: tuple[str, ...] | None
+) -> None:
+    to = ("--repo-id", MODEL)
+    push(to=to)
+    if between is None:
+        (run_copy / "published.json").unlink()  # as if another run of this user had been pushed
+    else:
+        push(*between, "--citation", "@misc{x}", to=() if "--repo-id" in between else to)
+    push("--citation", "@misc{y}", to=to)  # nobody changed anything
+    for name in ("model.safetensors", "vocab.txt"):
+        hub.write(MODEL, name, b"of a colleague")
+    refused = push("--citation", "@misc{z}", to=to, code=1)
+    assert "did not write: model.safetensors, vocab.txt." in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("title", [(), ("--commit-message", "A new winter")])
+def test_another_run_replaces_the_model_of_this_user_alone(
+    hub: HubServer, push, run_copy: Path, monkeypatch: pytest.MonkeyPatch, title: tuple[str, ...]
+) -> None:
+    to = ("--repo-id", "testers/model", *title)
+    push(to=to)
+    weights = change_weights(run_copy)
+    push(to=to)
+    assert hub.files("testers/model")["model.safetensors"] == weights
+    change_weights(run_copy)
+    hub.accounts[SOMEBODYS_TOKEN] = Account("somebody", orgs=("testers",))
+    monkeypatch.setenv("HF_TOKEN", SOMEBODYS_TOKEN)
+    assert "did not write: metrics.json, model.safetensors." in " ".join(push(to=to, code=1).stderr.split())
+    push("--create-pr", to=to)
+    assert hub.files("testers/model")["model.safetensors"] == weights
+
+
+def test_a_squashed_history_does_not_tell_what_is_the_runs_own(hub: HubServer, push, run_copy: Path) -> None:
+    to = ("--repo-id", MODEL)
+    push(to=to)
+    HfApi(hub.url).super_squash_history(MODEL)
+    push(to=to)  # nothing would be replaced
+    weights = hub.files(MODEL)["model.safetensors"]
+    change_weights(run_copy)
+    refused = " ".join(push(to=to, code=1).stderr.split())
+    assert "did not write: metrics.json, model.safetensors." in refused
+    assert "or propose the change: --create-pr" in refused
+    push("--create-pr", to=to)
+    assert hub.files(MODEL)["model.safetensors"] == weights
 
 
 def test_files_next_to_those_of_an_earlier_push_stay(hub: HubServer, pushed: Path, push) -> None:
