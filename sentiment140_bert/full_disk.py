@@ -24,7 +24,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     except _list_write_errors() as error:
         if not is_disk_full(error):
             raise
-        named = getattr(error, "filename", None)
+        named = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy: where it goes
         raise build_full_disk_error(Path(named) if isinstance(named, str | Path) else path) from None
 
 

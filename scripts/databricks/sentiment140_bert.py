@@ -30,6 +30,7 @@ chosen = widgets(
     register_model="",
     input_table="main.default.unlabeled_tweets",
     output_table="main.default.labeled_tweets",
+    replace_output_table="no",
     model="",
 )
 
@@ -37,6 +38,8 @@ chosen = widgets(
 
 # MAGIC %md
 # MAGIC ## Train, and register
+# MAGIC Running this again resumes an unfinished run and leaves a finished one alone; for a new one name another
+# MAGIC `output_dir`.
 # MAGIC `register_model` takes `catalog.schema.name`; empty, the model is logged to MLflow and not registered.
 # MAGIC On this machine. On the cluster's workers:
 # MAGIC `s140.spark_train(recipe, output_dir, num_processes=2, local_mode=False)`.
@@ -46,7 +49,7 @@ chosen = widgets(
 values = {name: chosen[name] for name in ("model_name_or_path", "dataset", "report_to")}
 values |= {"max_samples": int(chosen["max_samples"]), "register_model": chosen["register_model"] or None}
 recipe = s140.load_recipe(chosen["recipe"]).with_values(values)
-result = s140.train(recipe, Path(chosen["output_dir"]), overwrite=True)
+result = s140.train(recipe, Path(chosen["output_dir"]))
 print({name: split["accuracy"]["value"] for name, split in result.metrics["splits"].items()})
 
 # COMMAND ----------
@@ -54,11 +57,13 @@ print({name: split["accuracy"]["value"] for name, split in result.metrics["split
 # MAGIC %md
 # MAGIC ## Label a whole table
 # MAGIC With the run just trained, or with what the widget `model` names: a Hub id, or
-# MAGIC `models:/catalog.schema.name@champion`.
+# MAGIC `models:/catalog.schema.name@champion`. An output table that exists is an error unless `replace_output_table` is
+# MAGIC `yes`.
 
 # COMMAND ----------
 
+overwrite = chosen["replace_output_table"] == "yes"
 scored = s140.spark_predict(
-    chosen["model"] or result.run, chosen["input_table"], chosen["output_table"], overwrite=True
+    chosen["model"] or result.run, chosen["input_table"], chosen["output_table"], overwrite=overwrite
 )
 print(scored["count"], scored["labels"])

@@ -52,14 +52,18 @@ class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
         return self.seconds_before + time.perf_counter() - self.started
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Look for the best checkpoint where the run is now, and remove damaged ones, which are made again."""
-        if state.best_model_checkpoint:
-            here = Path(args.output_dir) / Path(state.best_model_checkpoint).name
+        """Look for the best checkpoint where the run is now, and remove damaged ones, which are made again.
+
+        Trainer forgets it where the run was moved, for it is named by its old place.
+        """
+        here = _read_best(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if here:
             if any(find_damage(here)):
                 raise RunError(
                     f"The best checkpoint so far, {here.name}, is missing in {here.parent} or damaged.",
                     "Copy it from the run's earlier place, or start again with --overwrite.",
                 )
+            log.info("resume: the best checkpoint so far is %s", here)
             state.best_model_checkpoint = str(here)
         if state.is_world_process_zero:
             _remove_unusable(Path(args.output_dir), state.global_step)
@@ -230,12 +234,17 @@ def newest_complete(checkpoints: Path) -> Path | None:
 
 def best_of(checkpoint: Path) -> Path | None:
     """Return the best checkpoint before a complete one, which names it; None if no other one is named."""
+    best = _read_best(checkpoint)
+    return None if best == checkpoint else best
+
+
+def _read_best(checkpoint: Path) -> Path | None:
+    """Return the best checkpoint that a complete one names, next to it; None if it names none."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
-        best = Path(state["best_model_checkpoint"]).name
+        return checkpoint.parent / Path(state["best_model_checkpoint"]).name
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no best one, or none of ours
         return None
-    return None if best == checkpoint.name else checkpoint.parent / best
 
 
 def find_damage(checkpoint: Path, by_content: bool = True) -> Iterator[str]:

@@ -154,10 +154,7 @@ def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
         def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
             return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
-        try:
-            return volumes.train_on_local_disk(train_locally, run, resume)
-        finally:
-            run.remember()  # also if it was finished, and publishing failed
+        return volumes.train_on_local_disk(train_locally, run, resume)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.files import TEMPORARY
+from sentiment140_bert.files import TEMPORARY, remove_path
+from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import LOCK
+from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.results import TrainResult
 from sentiment140_bert.run import RunDir, list_checkpoints
 
@@ -21,6 +24,12 @@ MOUNTS = ("/Volumes", "/dbfs")  # Databricks: Unity Catalog's volumes, and DBFS 
 OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, separated by colons
 CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
+
+RANKS = {
+    "recipe.yaml": 1,
+    "metrics.json": 3,
+    "complete.json": 3,
+}  # 0 for other files at the top, 2 for those in folders
 
 Train = Callable[[Path, Callable[[], None]], TrainResult]
 
@@ -32,7 +41,7 @@ def is_volume(path: Path) -> bool:
 
 
 def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResult:
-    """Train on the local disk, and copy the run to ``target`` after each checkpoint and at the end.
+    """Train on the local disk, and copy the run to ``target`` after each checkpoint and at the end, however it ends.
 
     Args:
         train: Trains in the folder that it gets, and calls its second argument after each checkpoint.
@@ -43,26 +52,36 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
         The result of ``train``, with the volume's paths.
 
     Raises:
-        S140Error: ``train`` raised it; an interrupted run can be resumed from the volume.
+        S140Error: ``train`` raised it, and an interrupted run can be resumed from the volume; or the volume cannot be
+            written, and the run stays on the local disk.
     """
-    parent = LOCAL_DISK if LOCAL_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="s140-run-", dir=parent) as folder:
-        copy = VolumeCopy(RunDir(Path(folder) / target.path.name), target)
+    folder = tempfile.mkdtemp(prefix="s140-run-", dir=LOCAL_DISK if LOCAL_DISK.is_dir() else None)
+    copy = VolumeCopy(RunDir(Path(folder) / target.path.name), target)
+    is_needed = False
+    try:
         if resume:
             copy.fetch()
+        is_needed = is_first_process()  # of several processes this one has the run
         try:
             result = train(copy.local.path, copy.update)
-        except (S140Error, KeyboardInterrupt) as error:
-            copy.save()
-            if isinstance(error, S140Error):
-                error.message, error.hint = (
-                    text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
-                )
+        except S140Error as error:
+            error.message, error.hint = (
+                text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
+            )
             raise
-        if not result.is_main:  # one of several processes; the main one has the run
-            return result
-        copy.finish()
-        return replace(result, run=target.path)
+        finally:
+            if is_needed:
+                copy.save()
+            is_needed = False
+    finally:
+        if is_needed and copy.local.is_run():
+            log.warning(
+                "%s could not be copied: the run stays in %s. Copy it yourself: cp -r %s/. %s",
+                *(target.path, copy.local.path, shlex.quote(str(copy.local.path)), shlex.quote(str(target.path))),
+            )
+        else:
+            remove_path(Path(folder))
+    return replace(result, run=target.path)
 
 
 class VolumeCopy:
@@ -101,20 +120,20 @@ class VolumeCopy:
 
         log.info("copying the run to %s", self.target.path)
         self._start()
-        _copy(self.local.path, self.target.path, self.target.recipe.name, CHECKPOINTS)  # checkpoints need a recipe
+        _copy(self.local.path, self.target.path, CHECKPOINTS)
         complete = checkpoints.list_complete(self.local.checkpoints)
         for checkpoint in complete:
             target = self.target.checkpoints / checkpoint.name
             if target not in checkpoints.list_complete(self.target.checkpoints):
                 shutil.rmtree(target, ignore_errors=True)
-                _copy(checkpoint, target, checkpoints.MANIFEST)
+                _copy(checkpoint, target)
         names = {checkpoint.name for checkpoint in complete}
         for checkpoint in list_checkpoints(self.target.checkpoints):
             if complete and checkpoint.name not in names:
                 shutil.rmtree(checkpoint)
 
     def save(self) -> None:
-        """Copy what there is when something went wrong: a finished run, or one that can be resumed."""
+        """Copy what there is: a finished run, or one that can be resumed."""
         if self.local.is_finished():
             self.finish()
         elif self.local.is_run():
@@ -126,7 +145,9 @@ class VolumeCopy:
 
         log.info("copying the run to %s", self.target.path)
         self._start()
-        _copy(self.local.path, self.target.path, self.target.metrics.name, CHECKPOINTS)
+        _copy(self.local.path, self.target.path, CHECKPOINTS)
+        if self.local.is_own():
+            self.target.remember()
         if not checkpoints.list_complete(self.local.checkpoints):
             checkpoints.remove_checkpoints(self.target)
 
@@ -136,13 +157,15 @@ class VolumeCopy:
         self.is_started = True
 
 
-def _copy(folder: Path, target: Path, last: str, *excluded: str) -> None:
+def _copy(folder: Path, target: Path, *excluded: str) -> None:
     """Copy the contents of files, not their permissions and times, which volumes do not know.
+
+    The recipe comes after the other files that make a folder a run, and scores or a manifest, which say that all is
+    there, come last.
 
     Args:
         folder: The folder to copy.
         target: The folder to write to.
-        last: Name of the file that marks the others as complete; it is copied after them.
         excluded: Names in ``folder`` that are not copied.
     """
     files = [
@@ -151,12 +174,13 @@ def _copy(folder: Path, target: Path, last: str, *excluded: str) -> None:
         if path.is_file() and not path.is_symlink() and TEMPORARY not in str(path)  # which is still being written
     ]
     files = [file for file in files if file.parts[0] not in (*excluded, LOCK)]
-    for file in sorted(files, key=lambda file: (file.name == last, -len(file.parts))):
+    for file in sorted(files, key=lambda file: RANKS.get(str(file), 0 if file.name == str(file) else 2)):
         path = target / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # copying over it would leave neither the old nor the new one if it were cut off
-            temporary = path.with_name(f"{TEMPORARY}{path.name}")
-            shutil.copyfile(folder / file, temporary)
-            temporary.replace(path)
-        else:
-            shutil.copyfile(folder / file, path)
+        with explain_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():  # copying over it would leave neither the old nor the new one if it were cut off
+                temporary = path.with_name(f"{TEMPORARY}{path.name}")
+                shutil.copyfile(folder / file, temporary)
+                temporary.replace(path)
+            else:
+                shutil.copyfile(folder / file, path)

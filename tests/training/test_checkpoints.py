@@ -235,8 +235,10 @@ def test_finds_the_newest_complete_checkpoint(
 
 
 def test_a_run_that_was_moved_finds_its_best_checkpoint_or_says_so(tmp_path: Path) -> None:
-    here, args = checkpoint(tmp_path, 1), Saving(tmp_path).args
-    state = SimpleNamespace(best_model_checkpoint="/elsewhere/checkpoint-1", is_world_process_zero=True, global_step=1)
+    here, args = unsealed(tmp_path, 1), Saving(tmp_path).args
+    (here / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": "/elsewhere/checkpoint-1"}))
+    seal(here, 1.0)
+    state = SimpleNamespace(best_model_checkpoint=None, is_world_process_zero=True, global_step=1)  # Trainer forgot it
     CheckpointSealer(0.0).on_train_begin(args, state, None)
     assert state.best_model_checkpoint == str(here)
     (here / "optimizer.pt").write_bytes(b"12345679")

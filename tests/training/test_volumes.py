@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -190,6 +193,54 @@ def test_a_finished_run_is_there_although_publishing_failed(volume: Path, encode
     assert f"s140 push-to-hub {run.path}" in " ".join(failed.stderr.split())
     hub.mend()
     s140("push-to-hub", run.path, "--repo-id", "tester/model")
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_a_run_that_cannot_be_copied_stays_where_it_is(
+    volume: Path, encoder: Path, s140, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    """Let the copy of the finished run fail in the middle, then do what the message says, or repeat the command."""
+    copyfile = shutil.copyfile
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).name == "model.safetensors":
+            raise failure
+        copyfile(source, target)
+
+    words = ["train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, max_steps=1)]
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    message = s140(*words, "--save-strategy", "no", "--no-load-best-model-at-end", code=1).stderr
+    assert isinstance(failure, KeyboardInterrupt) or f"{volume}/run/model/model.safetensors could not be" in message
+    command = re.search(r"Copy it yourself: (cp -r \S+ \S+)", " ".join(message.split()))
+    assert command
+    assert not RunDir(volume / "run").is_finished()
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    again = shutil.copytree(volume / "run", volume / "again")
+    subprocess.run(shlex.split(command[1]), check=True)
+    for run, is_copied in ((volume / "run", True), (again, False)):
+        words[2] = run
+        result = s140(*words, "--save-strategy", "no", "--no-load-best-model-at-end")
+        assert ("is finished: nothing is trained" in result.stderr) == is_copied
+        assert RunDir(run).is_finished()
+
+
+def test_a_run_is_copied_whatever_ends_the_training_by_the_first_process_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = RunDir(tmp_path / "volume")
+    target.path.mkdir()
+    for rank, what in (("0", "of the first process"), ("1", "of another process")):
+        monkeypatch.setenv("RANK", rank)
+
+        def fail(path: Path, _: Any, what: str = what) -> NoReturn:
+            path.mkdir()
+            for name in ("recipe.yaml", "environment.json", "metrics.json", "notes.txt"):
+                (path / name).write_text(what)
+            raise MemoryError
+
+        with pytest.raises(MemoryError):
+            volumes.train_on_local_disk(fail, target, False)
+        assert target.metrics.read_text() == (target.path / "notes.txt").read_text() == "of the first process"
 
 
 @pytest.mark.long

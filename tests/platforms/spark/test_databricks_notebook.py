@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sentiment140_bert.errors import S140Error
 from sentiment140_bert.platforms.notebook import PREFIX, widgets
 
 pytest_plugins = ("spark_fixtures", "hub_fixtures")
@@ -57,6 +58,12 @@ def test_its_cells_train_and_label_a_table(spark: Any, table, encoder: Path, mon
         for cell in code():
             exec(compile(cell, str(NOTEBOOK), "exec"), namespace)
         assert spark.table("tweets.notebook_labels").count() == 30
+        weights = (shared / "run" / "model" / "model.safetensors").stat()
+        train, label = (next(cell for cell in code() if f"s140.{verb}(" in cell) for verb in ("train", "spark_predict"))
+        exec(compile(train, str(NOTEBOOK), "exec"), namespace)  # again: nothing is trained, and no table replaced
+        assert (shared / "run" / "model" / "model.safetensors").stat() == weights
+        with pytest.raises(S140Error, match="exists"):
+            exec(compile(label, str(NOTEBOOK), "exec"), namespace)
     finally:
         spark.sql("DROP TABLE IF EXISTS tweets.notebook_labels")
     assert namespace["scored"]["count"] == 30
