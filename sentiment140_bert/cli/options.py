@@ -13,13 +13,11 @@ import cloup
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from sentiment140_bert import trust
 from sentiment140_bert.cli.help import SettingOption
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
 from sentiment140_bert.recipe import FILE_SETTINGS, SECTIONS, Recipe, list_recipes, load_recipe
 
 ALIASES = {"dataset_revision": ["--revision"]}
-PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -154,8 +152,4 @@ def resolve_recipe(recipe: str | None, flags: dict[str, Any], assignments: Seque
             values[key.strip().replace("-", "_")] = plain_yaml.load(raw)
         except ValueError:
             values[key.strip().replace("-", "_")] = raw
-    chosen = base.with_values(values)
-    for key in PLACES:
-        if values.get(key):
-            trust.remember_place(key, str(values[key]))
-    return chosen
+    return base.with_values(values)

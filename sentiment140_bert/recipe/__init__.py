@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from sentiment140_bert import trust
 from sentiment140_bert.credentials import looks_secret
 from sentiment140_bert.errors import RecipeError, S140Error
 from sentiment140_bert.recipe.arguments import RESERVED_ARGUMENTS as RESERVED_ARGUMENTS
@@ -43,6 +44,8 @@ else:
     Ranges = Tuning
 
 log = logging.getLogger(__name__)
+FLAGS = "the flags"  # the origin of what a user chose
+PLACES = ("checkpoint_repo_id", "trackio_space_id", "register_model")  # settings that say where things are sent
 MOST_PROBLEMS = 50  # reported at once
 CHANGEABLE = ("report_to", "run_name", "keep_checkpoints")  # when a run resumes: without influence on the weights
 
@@ -90,12 +93,12 @@ class Recipe(Section):
 
         return plain_yaml.dump(self.to_dict())
 
-    def with_values(self, values: Mapping[str, Any], origin: str = "the flags") -> Recipe:
+    def with_values(self, values: Mapping[str, Any], origin: str = FLAGS) -> Recipe:
         """Return this recipe with some values replaced.
 
         Args:
-            values: Key (no section) to new value.
-            origin: Where the values come from, for the error.
+            values: Key (no section) to new value. A place to send things to is the user's own choice from now on.
+            origin: Where the values come from, for the error; by default from the user.
 
         Raises:
             RecipeError: Listing every unknown key and wrong value.
@@ -103,7 +106,11 @@ class Recipe(Section):
         plain = self.to_dict()
         for key, value in values.items():
             plain[SECTION_BY_KEY.get(key, "training")][key] = value
-        return parse_recipe(plain, origin)
+        recipe = parse_recipe(plain, origin)
+        for key in PLACES if origin == FLAGS else ():
+            if values.get(key):
+                trust.remember_place(key, str(values[key]))
+        return recipe
 
 
 RecipeName = Recipe | str | Path  # as callers of the public functions give it

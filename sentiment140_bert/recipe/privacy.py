@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 
-CHECKPOINT_FLAG = "--checkpoint-repo-id"
+CHECKPOINT_KEY = "checkpoint_repo_id"
+CHECKPOINT_FLAGS = ("--checkpoint-repo-id",)
 OUTPUT_FLAGS = ("--output-dir", "--output_dir")
+VALUED_FLAGS = ("--set", *CHECKPOINT_FLAGS, *OUTPUT_FLAGS)  # whose value may be the next word
+# An absolute path, one from the current or a home folder, of Windows, or of a file system with a name, such as dbfs:/.
+LOCAL = re.compile(r"[/.~\\]|[A-Za-z]:\\|file:|(?!models:)[A-Za-z]\w*:/(?!/)")
 FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml")
 FILE_ENDINGS += (".gz", ".bz2", ".xz", ".zip")
 
@@ -36,27 +41,36 @@ def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool |
 def make_arguments_public(arguments: Sequence[str]) -> list[str]:
     """Return what followed ``s140`` on the command line, as it may be published."""
     public: list[str] = []
-    for word in arguments:
-        before = public[-1] if public else ""
-        if before == CHECKPOINT_FLAG or (before == "--set" and word.startswith("checkpoint_repo_id=")):
-            public.pop()
-        elif not word.startswith((f"{CHECKPOINT_FLAG}=", "--set=checkpoint_repo_id=")):
-            public.append(word)
-    return [_strip_output_dir(word, before) for before, word in zip(["", *public], public, strict=False)]
+    words = iter(arguments)
+    for word in words:
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if word in VALUED_FLAGS:
+            flag, equals, value = word, "", next(words, "")
+        if flag in CHECKPOINT_FLAGS or (flag == "--set" and _key_of(value) == CHECKPOINT_KEY):
+            continue
+        value = _make_value_public(flag, value)
+        public += [flag, value] if flag and not equals and value else [f"{flag}{equals}{value}"]
+    return public
 
 
-def _strip_output_dir(argument: str, before: str) -> str:
-    """Return an argument without folders; that of a run need not exist yet to be one."""
-    if before in OUTPUT_FLAGS:
-        return Path(argument).name
-    flag, equals, value = argument.partition("=")
-    return f"{flag}={Path(value).name}" if flag in OUTPUT_FLAGS and equals else strip_folders(argument)
+def _make_value_public(flag: str, value: str) -> str:
+    """Return a value without folders; that of a run need not exist yet to be one."""
+    if flag in OUTPUT_FLAGS:
+        return Path(value).name
+    if flag == "--set":
+        key, equals, value = value.partition("=")
+        return f"{key}{equals}{strip_folders(value)}"
+    return strip_folders(value)
 
 
-def strip_folders(argument: str) -> str:
-    """Return an argument of the command line, or its last part if it is a path."""
-    flag, equals, value = argument.rpartition("=")
-    path = Path(os.path.expanduser(value))  # noqa: PTH111 - Path's own raises where there is no such user
-    is_path = "/" in value and "://" not in value
-    is_local = path.is_absolute() or path.exists() or value.startswith(".") or value.endswith(FILE_ENDINGS)
-    return f"{flag}{equals}{path.name}" if is_path and is_local else argument
+def _key_of(assignment: str) -> str:
+    """Return the setting that KEY=VALUE names, as the command line reads it."""
+    return assignment.partition("=")[0].strip().replace("-", "_")
+
+
+def strip_folders(name: str) -> str:
+    """Return a name, or its last part if it is the path of a file or folder of this machine."""
+    parts = re.split(r"[/\\]", name.rstrip("/\\"))
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
+    is_local = LOCAL.match(name) or ("://" not in name and (path.exists() or name.endswith(FILE_ENDINGS)))
+    return parts[-1] if len(parts) > 1 and is_local else name

@@ -129,7 +129,13 @@ class Mlflow(Tracker):
             return
         with _default_uri(self.uri), _long_timeout():
             model_uri = mlflow_models.log(self.tracked_run, self.run_id)
-            if settings.register_model:
+            if settings.register_model and not self.tracked_run.run.is_own():
+                log.warning(
+                    "mlflow: not registered as %s, because %s was not trained here. If it is yours, repeat its "
+                    "`s140 train` command first",
+                    *(settings.register_model, self.tracked_run.run.path),
+                )
+            elif settings.register_model:
                 version = mlflow_models.register(self.tracked_run, model_uri, self.run_id)
                 log.info("mlflow: registered as %s, version %s", settings.register_model, version)
 

@@ -141,9 +141,19 @@ def log(tracked_run: TrackedRun, run_id: str) -> str:
     # MLflow looks on the Hub for a repository of this name, and writes it down: a folder's name must appear in neither.
     classify.model.name_or_path = f"{tracked_run.title}, a run of s140"
     versions = tracked_run.run.read_environment()["packages"]
+    # Made here, because log_model would add the user's name, the path of the program and its git repository.
+    client: Any = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name="model",
+        source_run_id=run_id,
+        tags={SHA: metrics[SHA], "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"},
+        params=run.data.params,
+    )
     info: Any = mlflow.transformers.log_model(
         classify,
-        name="model",
+        model_id=logged.model_id,
         model_card=ModelCard(tracked_run.files().get(CARD, b"").decode()),
         task="text-classification",
         # MLflow evaluates texts of a column without a name as Python literals: "5" fails, and quoted texts lose quotes.
@@ -154,7 +164,6 @@ def log(tracked_run: TrackedRun, run_id: str) -> str:
         model_config={"truncation": True},
         pip_requirements=[f"{name}=={versions[name].partition('+')[0]}" for name in REQUIREMENTS],
         metadata={SHA: metrics[SHA], "data_fingerprint": metrics["data_fingerprint"]},
-        tags={SHA: metrics[SHA]},
         run_id=run_id,
     )
     return str(info.model_uri)

@@ -17,7 +17,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.errors import SecretError
 from sentiment140_bert.hub import secrets
 from sentiment140_bert.recipe import Recipe, TrackingConfig
-from sentiment140_bert.run import FIGURES, STUDY_FIGURES, RunDir
+from sentiment140_bert.run import FIGURES, MODEL_FILES, MODEL_PAGES, STUDY_FIGURES, RunDir
 from sentiment140_bert.schemas.history import parse_entry
 
 log = logging.getLogger(__name__)
@@ -182,6 +182,11 @@ class TrackedRun:
                 files[f"figures/{path.name}" if path.parent == run.figures else path.name] = path.read_bytes()
         return {name: content for name, content in files.items() if _may_leave(name, content)}
 
+    def model_files(self) -> list[Path]:
+        """Return the files of the model folder that a tracker keeps."""
+        files = self.run.list_model_files((*MODEL_FILES, *MODEL_PAGES))
+        return [file for file in files if _may_leave(file.relative_to(self.run.model).as_posix(), file)]
+
     def weights(self) -> str | None:
         """Return the sha256 of the weights that were scored; None before that."""
         if not (self.run.is_finished() and self.run.weights.is_file()):
@@ -189,7 +194,7 @@ class TrackedRun:
         return str(self.run.read(self.run.metrics, schemas.WeightsRecord)["weights_sha256"])
 
 
-def _may_leave(name: str, content: bytes) -> bool:
+def _may_leave(name: str, content: bytes | Path) -> bool:
     """Return True unless a file, of which the card is written by people, too, holds a secret."""
     try:
         secrets.check_files([(name, content)])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.files import Place, expand_path
 from sentiment140_bert.locks import lock_folder
@@ -29,7 +30,7 @@ def choose_trackers(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
 
     Raises:
         MissingExtra: The package of one is not installed.
-        TrackerError: The recipe registers the model, and MLflow is not among them.
+        TrackerError: The recipe registers the model, and MLflow is not among them, or the name was never given here.
     """
     from sentiment140_bert import tracking
 
@@ -42,7 +43,22 @@ def choose_trackers(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
             f"{', '.join(names) or 'no tracker'}.",
             "Add --report-to mlflow.",
         )
+    check_registration(recipe)
     return names
+
+
+def check_registration(recipe: Recipe) -> None:
+    """Raise TrackerError if a recipe, perhaps a stranger's, registers the model under a name that was never given here.
+
+    What is served by that name and alias would be another model from then on.
+    """
+    name = recipe.tracking.register_model
+    if name and not trust.is_known_place("register_model", name):
+        raise TrackerError(
+            f"A recipe registers the model as {name}, which was never named on this machine. Nothing is registered, "
+            "because the recipe may come from a stranger.",
+            f"If you trust it, name it: --register-model {name}",
+        )
 
 
 def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> TrackedRun:

@@ -23,7 +23,7 @@ from urllib.parse import urlparse
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.models.labels import order_names
-from sentiment140_bert.run import MODEL_FILES, MODEL_PAGES, RunDir
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas import SplitScores, TrackerState, get_matrix
 from sentiment140_bert.tracking.sync_state import SyncState, has_key, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
@@ -151,9 +151,8 @@ class Wandb(Tracker):
             import wandb
 
             artifact = wandb.Artifact(f"model-{self.run.id}", "model", metadata=self.tracked_run.scores())
-            run = self.tracked_run.run
-            for file in run.list_model_files((*MODEL_FILES, *MODEL_PAGES)):
-                artifact.add_file(str(file), name=file.relative_to(run.model).as_posix())
+            for file in self.tracked_run.model_files():
+                artifact.add_file(str(file), name=file.relative_to(self.tracked_run.run.model).as_posix())
             self.run.log_artifact(artifact)
 
     def close(self, status: RunStatus) -> None:

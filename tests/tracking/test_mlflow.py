@@ -147,6 +147,18 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
     assert "transformers==" in requirements
 
 
+def test_the_model_tells_nothing_of_this_machine(life: Path, tracked, one_server: MlflowServer) -> None:
+    """Neither who made it nor with which program, of which repository."""
+    import mlflow
+
+    client = mlflow.MlflowClient(one_server.url)
+    (output,) = client.get_run(tracked.info.run_id).outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert model.experiment_id == tracked.info.experiment_id
+    tags = {name: value for name, value in model.tags.items() if name not in ("weights_sha256", "mlflow.modelVersions")}
+    assert tags == {"mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
+
+
 def test_evaluate_and_push_use_the_same_mlflow_run(
     life: Path, tracked, hub, push, s140, one_server: MlflowServer
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -14,7 +15,7 @@ from hub_server import HubServer
 from sentiment140_bert.cli import main
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
-from sentiment140_bert.recipe.privacy import make_arguments_public, make_public
+from sentiment140_bert.recipe.privacy import make_arguments_public, make_public, strip_folders
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -31,6 +32,14 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     words = ["train", "--output-dir", "anna/secret/run", "--model-name-or-path", "some/model"]
     assert make_arguments_public(words) == ["train", "--output-dir", "run", "--model-name-or-path", "some/model"]
     assert make_arguments_public(["train", "--output-dir=anna/se=cret/run"]) == ["train", "--output-dir=run"]
+    lake = f"{tmp_path}/anna/year=2024/own.csv"
+    for words in (["--dataset", lake], [f"--dataset={lake}"], ["--set", f"dataset={lake}"], [f"--set=dataset={lake}"]):
+        public = make_arguments_public(["train", *words, "--resume"])
+        assert [word.rpartition("=")[2] for word in public] == [
+            "train",
+            *["--dataset"][: "dataset" in words[0]],
+            "own.csv",
+        ]
     assert make_public(Recipe().with_values({"dataset": "anna/letters.bz2"})).data.dataset == "letters.bz2"
     for name, is_on_hub, public in (("anna/tweets", False, "tweets"), ("anna/tweets", True, "anna/tweets")):
         recipe = Recipe().with_values({"dataset": name})  # there may be such a folder no more
@@ -55,6 +64,11 @@ def test_a_run_of_somebody_else_does_not_publish_tweets_from_the_cache(
     refused = CliRunner().invoke(main, ["push-to-hub", str(run_copy), *push])
     assert refused.exit_code == 1
     assert "fingerprint differs" in refused.output  # its recipe's tweets are prepared, whatever the cache has
+    again = ["train", "--recipe", str(run_copy / "recipe.yaml"), "--output-dir", str(run_copy)]
+    repeated = CliRunner().invoke(main, again)  # as the error advises
+    assert repeated.exit_code == 0
+    assert "is not taken for a run of this machine" in repeated.output
+    assert "fingerprint differs" in CliRunner().invoke(main, ["push-to-hub", str(run_copy), *push]).output
     recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text())
     recipe["data"]["dataset"] = "private.csv"
     (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -82,3 +96,46 @@ def test_a_run_of_somebody_else_does_not_publish_a_manual_test_from_the_cache(
     refused = CliRunner().invoke(main, push)
     assert refused.exit_code == 1
     assert "fingerprint differs" in refused.output
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dbfs:/mnt/anna/own.csv", "~anna/own.csv", r"\\anna\share\own.csv", "file:///anna/own.csv", "/anna/a=b/own.csv"],
+)
+def test_paths_of_any_kind_lose_their_folders(name: str) -> None:
+    assert strip_folders(name) == "own.csv"
+
+
+@pytest.mark.parametrize("name", ["user/model", "models:/main.anna.model@champion", "s3://bucket/own.csv", "own.csv"])
+def test_names_that_are_no_paths_stay(name: str) -> None:
+    assert strip_folders(name) == name
+
+
+@pytest.mark.parametrize("words", [["--set", "checkpoint-repo-id=u/y"], ["--set=checkpoint_repo_id =u/y"]])
+def test_the_repository_of_checkpoints_is_not_published(words: list[str]) -> None:
+    assert make_arguments_public(["train", *words, "--resume"]) == ["train", "--resume"]
+
+
+def test_a_run_or_recipe_of_somebody_else_registers_no_model(
+    run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is served as models:/prod@champion stays the user's own, until the user gives that name."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    client = mlflow.MlflowClient()
+    client.create_registered_model("prod")
+    recipe = yaml.safe_load((run_copy / "recipe.yaml").read_text())
+    recipe["training"]["report_to"], recipe["tracking"]["register_model"] = ["mlflow"], "prod"
+    (run_copy / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (run_copy / "tracking.json").write_text('{"mlflow": {}}')
+    evaluated = CliRunner().invoke(main, ["evaluate", str(run_copy)])
+    assert evaluated.exit_code == 0
+    assert "not registered as prod" in evaluated.output
+    train = ["train", "--recipe", str(run_copy / "recipe.yaml"), "--output-dir", str(tmp_path / "new")]
+    refused = CliRunner().invoke(main, train)
+    assert refused.exit_code == 1
+    assert "name it: --register-model prod" in refused.output
+    assert not client.search_model_versions("name = 'prod'")
+    named = CliRunner().invoke(main, [*train, "--register-model", "prod"])
+    assert named.exit_code == 0, named.output
+    assert client.get_model_version_by_alias("prod", "champion").version in (1, "1")

@@ -88,7 +88,7 @@ def test_a_recipe_names_no_space_or_repository_of_somebody_else(
     from sentiment140_bert.tracking.trackio import Trackio
 
     def unnamed(space: str) -> str:
-        recipe = saved_recipe(run_copy).with_values({"trackio_space_id": space})
+        recipe = saved_recipe(run_copy).with_values({"trackio_space_id": space}, "a file")
         return Trackio(describe_tracked_run(RunDir(run_copy), recipe), {}).unnamed_place()
 
     assert {space: unnamed(space) for space in ("stranger/space", "tester/space", "space")} == {

@@ -191,12 +191,14 @@ def test_the_search_finds_a_secret_however_it_is_written() -> None:
     assert missed == []
 
 
-def test_a_card_with_a_secret_goes_to_no_tracker(run_copy: Path, tmp_path: Path, caplog) -> None:
+def test_a_card_with_a_secret_goes_to_no_tracker(run_copy: Path, tmp_path: Path, caplog, monkeypatch) -> None:
     secret = "hf_" + "aB3dE5" * 6
     card = run_copy / "model" / "README.md"
     card.write_text(f"{card.read_text()}\nMy key is {secret}.\n")
-    tell(run_copy, "tensorboard")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
+    tell(run_copy, "tensorboard", "wandb", log_model=True)
     assert "README.md holds what looks like a secret" in caplog.text
-    written = [path.read_bytes() for path in (run_copy / "tensorboard").rglob("*") if path.is_file()]
-    assert written
+    folders = [run_copy / "tensorboard", run_copy / "wandb", tmp_path / "wandb"]
+    written = [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert any(b"model.safetensors" in content for content in written)
     assert not any(secret.encode() in content for content in written)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert import tracking
+from sentiment140_bert import tracking, trust
 from sentiment140_bert.files import Place, expand_path
 from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
 from sentiment140_bert.results import TrainResult
-from sentiment140_bert.tracking import mlflow_models
+from sentiment140_bert.tracking import mlflow_models, tracks
 from sentiment140_bert.training.run import train
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def spark_train(
     if not local_mode:
         recipe, output_dir = _make_paths_absolute(recipe), output_dir.absolute()
     tracked = "mlflow" in tracking.resolve(recipe.training.report_to)
+    tracks.check_registration(recipe)
     with _copy_tables(recipe, output_dir, local_mode) as environment:
         result: TrainResult = processes.run_processes(
             _train_in_process,
@@ -78,7 +79,10 @@ def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[st
     logger = logging.getLogger("sentiment140_bert")
     logger.handlers, logger.propagate = [logging.StreamHandler(sys.stderr)], False
     logger.setLevel(logging.INFO)
-    return train(parse_recipe(recipe), output_dir, **options)
+    chosen = parse_recipe(recipe)
+    if chosen.tracking.register_model:
+        trust.remember_place("register_model", chosen.tracking.register_model)  # it was checked where the user is
+    return train(chosen, output_dir, **options)
 
 
 def _make_paths_absolute(recipe: Recipe) -> Recipe:
