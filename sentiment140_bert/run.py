@@ -243,10 +243,10 @@ def read_json(file: Path, schema: type[Schema]) -> Schema:
     except FileNotFoundError:
         raise RunError(f"{file.parent} has no {file.name}.", "Is it the folder of a finished run?") from None
     except OSError as error:
-        raise RunError(f"{file} cannot be read: {error.strerror}.", _suggest_remedy(file)) from None
+        raise RunError(f"{file} cannot be read: {error.strerror}.", suggest_remedy(file)) from None
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{file} is damaged: {first_line(error)}.", _suggest_remedy(file)) from None
-    return schemas.check_schema(content, schema, str(file), _suggest_remedy(file))
+        raise RunError(f"{file} is damaged: {first_line(error)}.", suggest_remedy(file)) from None
+    return schemas.check_schema(content, schema, str(file), suggest_remedy(file))
 
 
 def _load_object(file: Path) -> dict[str, Any]:
@@ -259,8 +259,8 @@ def _load_object(file: Path) -> dict[str, Any]:
     return content
 
 
-def _suggest_remedy(file: Path) -> str:
-    """Return what costs least, by file; only what nothing else brings back is trained again."""
+def suggest_remedy(file: Path) -> str:
+    """Return the cheapest way to repair a file of a run; only what nothing else brings back is trained again."""
     run, copy = file.parent, file.parent / "model" / file.name
     if file.name == "failed.json":
         return f"Remove {file}; it is created again."
@@ -270,12 +270,12 @@ def _suggest_remedy(file: Path) -> str:
         return f"Remove {file}: the trackers then get a new run, in addition to the old one."
     if file.name == "published.json":
         return f"Remove {file}, then name the published model with --repo-id again."
-    if any((run.parent.parent / name).is_file() for name in ("plan.json", "study.json")):
-        return f"Remove {run}; the command that made it trains it again."
-    if file.name == "metrics.json" and (run / "model" / "model.safetensors").is_file():
+    if file.name in ("metrics.json", "predictions.parquet") and (run / "model" / "model.safetensors").is_file():
         return f"The run is scored again with: s140 evaluate {shlex.quote(str(run))}"
     if copy.is_file():
         return f"A finished run has a copy of it: cp {shlex.quote(str(copy))} {shlex.quote(str(file))}"
+    if any((run.parent.parent / name).is_file() for name in ("plan.json", "study.json")):
+        return f"Remove {run}; the command that made it trains it again."
     return "It cannot be restored: train again with --overwrite."
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import (
-    write_json,
-    write_text,
-)
+from sentiment140_bert.evaluation.predictions import read_predictions
+from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.run import RunDir, RunFile, saved_recipe
 from sentiment140_bert.training.output_dir import refuse_foreign_files, resolve_output_dir
 
@@ -94,10 +92,18 @@ def test_the_cheapest_remedy_is_named(tmp_path):
         with pytest.raises(RunError, match=f"{file} is damaged") as caught:
             RunDir(runs[name]).read(runs[name] / file, dict)
         assert remedy in caught.value.hint, (name, file)
-    write_text(RunDir(runs["run"]).weights, "")
-    with pytest.raises(RunError) as caught:
-        RunDir(runs["run"]).read_metrics()
-    assert f"s140 evaluate {runs['run']}" in caught.value.hint
+    for folder in (runs["run"], runs["trial"]):
+        write_text(folder / "predictions.parquet", "{")
+        write_text(folder / "model" / "model.safetensors", "")
+        write_text(folder / "model" / "data.json", "{}")
+        for read, remedy in (
+            (RunDir(folder).read_metrics, "s140 evaluate"),
+            (lambda: read_predictions(RunDir(folder)), "s140 evaluate"),  # noqa: B023 - called at once
+            (RunDir(folder).read_data, "cp"),
+        ):
+            with pytest.raises(RunError, match="is damaged") as caught:
+                read()
+            assert f"{remedy} {folder}" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", WRITTEN_FIRST)

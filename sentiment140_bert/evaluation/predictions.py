@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.models.labels import LABEL_NAMES, NEUTRAL, map_labels
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, suggest_remedy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,7 +145,7 @@ def read_predictions(run: RunDir) -> dict[str, Predictions]:
 
     from sentiment140_bert.data.files import read_parquet
 
-    hint = f"`s140 evaluate {shlex.quote(str(run.path))}` writes it."
+    hint = suggest_remedy(run.predictions)
     if not run.predictions.is_file():
         raise RunError(f"{run.path} has no {run.predictions.name}.", hint)
     try:

@@ -163,11 +163,7 @@ def read_answers(run: RunDir, splits: Iterable[str]) -> dict[str, Answers]:
 
     from sentiment140_bert.data.data_json import hash_rows
 
-    try:
-        predictions = read_predictions(run)
-    except RunError as error:
-        raise RunError(error.message, f"Remove {run.path}; the command that made it trains it again.") from None
-    answers = {}
+    predictions, answers = read_predictions(run), {}
     for split in splits:
         some = predictions.get(split)
         scored = some if some is None or some.has_three_labels else some.drop_neutral()

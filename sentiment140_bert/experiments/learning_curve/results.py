@@ -19,7 +19,7 @@ from sentiment140_bert.experiments.learning_curve.plan import FAILED, FINISHED, 
 from sentiment140_bert.files import write_json, write_text
 from sentiment140_bert.recipe import parse_recipe
 from sentiment140_bert.recipe.privacy import make_public
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, suggest_remedy
 from sentiment140_bert.schemas.experiments import (
     Curve,
     CurveAhead,
@@ -140,7 +140,7 @@ def read_point(
     if {name: split.sha256 for name, split in predictions.items()} != hashes or not scored >= predictions.keys():
         raise RunError(
             f"{run.path} was not scored on the tweets of this curve, or {run.predictions.name} is damaged.",
-            f"Remove {run.path}; the command that made the curve trains it again.",
+            suggest_remedy(run.predictions),
         )
     training = environment["training"]
     report |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -162,7 +163,10 @@ def test_models_are_kept_on_request(tmp_path: Path, s140: Callable, words: list[
     run = find_run(tmp_path / "curve", 40, 42)
     assert (run.weights.is_file(), run.card.is_file(), run.checkpoints.exists()) == (True, True, False)
     s140("predict", run.path, "what a lovely day")
-    s140("evaluate", run.path)  # it is an ordinary run: its recipe finds its tweets again
+    run.predictions.write_bytes(b"no parquet")
+    hint = s140("learning-curve", "curve", "--redraw", code=1).stderr.partition("s140 ")[2]
+    s140(*shlex.split(hint))  # which scores it: it is an ordinary run, whose recipe finds its tweets again
+    s140("learning-curve", "curve", "--redraw")
 
 
 def test_a_dry_run_counts_the_work_and_writes_nothing(
