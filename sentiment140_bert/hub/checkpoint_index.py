@@ -22,6 +22,10 @@ CHECKPOINT_FILE = re.compile(
     r"complete\.json|config\.json|model\.safetensors|trainer_state\.json|optimizer\.pt|scheduler\.pt|scaler\.pt"
     r"|rng_state(?:_[0-9]{1,5})?\.pth|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|vocab\.txt"
 )
+START_AGAIN = (
+    "Name another --checkpoint-repo-id. --overwrite would start again: it replaces these checkpoints, and removes the "
+    "run in --output-dir, too."
+)
 CHECKPOINT = re.compile(r"checkpoint-[1-9][0-9]{0,11}")
 
 
@@ -115,5 +119,5 @@ def damaged(repo_id: str, problem: str) -> RunError:
     """Return the error for a repository whose checkpoint cannot be used."""
     return RunError(
         f"The checkpoints in {repo_id} cannot be used: {problem}.",
-        "Name another --checkpoint-repo-id, or start again with --overwrite, which replaces them.",
+        START_AGAIN,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.files import write_json, write_text
+from sentiment140_bert.hub.checkpoint_index import START_AGAIN
 from sentiment140_bert.recipe import Recipe, list_differences, load_recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir, Schema, read_json, read_lines, saved_recipe, step_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
 
 log = logging.getLogger(__name__)
-START_AGAIN = "Name another --checkpoint-repo-id, or replace it with --overwrite."
 
 
 class RemoteRun:
@@ -54,7 +54,7 @@ class RemoteRun:
             if changed:
                 raise RunError(
                     f"The checkpoints in {self.repo.repo_id} are of another recipe: {'; '.join(changed)}.",
-                    "Resume with their recipe, name another --checkpoint-repo-id, or replace them with --overwrite.",
+                    f"Resume with their recipe. Or: {START_AGAIN}",
                 )
 
     def remember(self) -> None:
@@ -126,7 +126,7 @@ class RemoteRun:
         changes = "; ".join([f"fingerprint {then[:12]} then, {now[:12]} now", *rows])
         raise RunError(
             f"The checkpoints in {self.repo.repo_id} were trained on other tweets: {changes}.",
-            "Restore the original input, name another --checkpoint-repo-id, or replace them with --overwrite.",
+            f"Restore the original input. Or: {START_AGAIN}",
         )
 
     def _fetch_all(self, stored: Stored) -> None:

@@ -151,7 +151,9 @@ def test_nothing_in_a_pickle_is_run(hub: HubServer, refused, canary: Path, name:
 
 
 def test_another_recipe_and_a_repository_of_something_else_are_refused(hub: HubServer, refused) -> None:
-    assert "learning_rate: 0.0001 then, 3e-05 now" in refused(learning_rate=3e-5)
+    message = refused(learning_rate=3e-5)
+    assert "learning_rate: 0.0001 then, 3e-05 now" in message
+    assert "and removes the run in --output-dir, too" in message
     assert "max_samples: 300 then, 400 now" in refused(max_samples=400)
     hub.repos["model", REPO].private = False
     assert "is public" in refused()
