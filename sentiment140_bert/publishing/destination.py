@@ -104,14 +104,17 @@ class Destination:
 
     def format_command(self, run: RunDir) -> str:
         """Return the command line of a push."""
-        words = ["s140", "push-to-hub", str(run.path)]
+        return shlex.join(["s140", "push-to-hub", str(run.path), *self.list_flags()])
+
+    def list_flags(self) -> list[str]:
+        """Return the flags that name this destination."""
+        words = []
         for name in ("repo_id", "dataset_repo_id", "space_repo_id", "revision", "commit_message", "tag"):
             if value := getattr(self, name):
                 words += [f"--{name.replace('_', '-')}", value]
         words += [] if self.private is None else ["--private" if self.private else "--public"]
         words += ["--create-pr"] if self.create_pr else []
-        words += ["--onnx"] if self.onnx else []
-        return shlex.join(words)
+        return [*words, "--onnx"] if self.onnx else words
 
 
 def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas, trust
 from sentiment140_bert.errors import Interrupted, RunError
@@ -13,6 +14,9 @@ from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
 from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe
+
+if TYPE_CHECKING:
+    from sentiment140_bert.publishing.destination import Destination
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +138,7 @@ def check_same_data(run: RunDir, report: schemas.Data) -> None:
         )
 
 
-def build_interruption(run: RunDir, step: int, signal: int, is_main: bool) -> Interrupted:
+def build_interruption(run: RunDir, step: int, signal: int, is_main: bool, push_to: Destination | None) -> Interrupted:
     """Return the error of a training that a signal stopped after a step, in the main process or in another one."""
     from sentiment140_bert.training import checkpoints
 
@@ -142,8 +146,8 @@ def build_interruption(run: RunDir, step: int, signal: int, is_main: bool) -> In
     if is_main:  # the other processes do not wait until the last checkpoint is sealed
         complete = checkpoints.list_complete(run.checkpoints)
         what = f"; {complete[-1].name} is in {run.checkpoints}" if complete else "; no checkpoint was written"
+    publishes = ["--push-to-hub", *push_to.list_flags()] if push_to else []
+    command = shlex.join(["s140", "train", "--output-dir", str(run.path), "--resume", *publishes])
     return Interrupted(
-        f"Training was stopped by a signal after step {step}{what}.",
-        f"Resume it with: s140 train --output-dir {shlex.quote(str(run.path))} --resume",
-        signal,
+        f"Training was stopped by a signal after step {step}{what}.", f"Resume it with: {command}", signal
     )

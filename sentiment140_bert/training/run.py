@@ -298,7 +298,7 @@ def fit(
             patience=job.recipe.training.early_stopping_patience,
         )
     if outcome.signal:
-        raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main)
+        raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main, job.request.push_to)
     if job.is_main:
         models.save_model(model, start.tokenizer, job.run.model)
         training = environments.describe_training(outcome, monitor)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
+from command_line import signalled
 from hub_server import SOMEBODYS_TOKEN, Account, HubServer
+from kept_trainings import start, training
 from on_hub import DATA, MODEL, change_weights, changed_by_last, commits_of_ours, published, titles
 from sentiment140_bert.publishing import publish
 from tiny_run import flags
@@ -65,6 +69,17 @@ def test_who_sees_model_and_dataset(hub: HubServer, push, before: bool | None, f
     assert (hub.repos["model", MODEL].private, hub.repos["dataset", DATA].private) == after
     assert (result["model"]["private"], result["dataset"]["private"]) == after
     assert flag or "settings" not in {request.endpoint for request in hub.requests}
+
+
+def test_the_command_that_an_interruption_names_also_publishes(
+    hub: HubServer, encoder: Path, tmp_path: Path, s140
+) -> None:
+    words = training(encoder, tmp_path / "a run", "--push-to-hub", "--repo-id", MODEL, "--private", repo=None)
+    with start(words, cwd=tmp_path, pause_at="step 2/") as command:
+        _, stderr = signalled(command, signal.SIGINT)
+    s140(*shlex.split(stderr.partition("Resume it with: s140 ")[2]))
+    assert hub.repos["model", MODEL].private
+    assert titles(hub, MODEL) == ["s140 push-to-hub: model", "initial commit"]
 
 
 @pytest.mark.parametrize("flag", ["--public", "--private"])
