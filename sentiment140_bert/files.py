@@ -67,17 +67,38 @@ def expand_path(place: Place, what: str = "path") -> Path:
     return path
 
 
+def expand_output(place: Place, what: str = "output") -> Path:
+    """Return the path of a file or folder to write that the user named; of a link what it leads to, so that it stays.
+
+    Raises:
+        S140Error: No file can have such a name, or it is a link to nothing.
+        TypeError: It is neither a text nor a path.
+    """
+    path = expand_path(place, what)
+    if path.is_symlink() and not path.exists():
+        raise S140Error(
+            f"{path} is a link to {path.readlink()}, which does not exist.",
+            "Mount its disk, remove the link, or choose another output.",
+        )
+    return path.resolve() if path.is_symlink() and (path.is_file() or path.is_dir()) else path
+
+
 def keep_new(path: Path, is_new: bool) -> None:
     """Let :func:`write_whole` never replace a file that appears at ``path`` meanwhile, or let it again."""
     (_new_files.add if is_new else _new_files.discard)(path.resolve())
+
+
+def find_free_name(path: Path) -> Path:
+    """Return ``path`` with the first number in its name by which there is nothing yet."""
+    numbers = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(1))
+    return next(place for place in numbers if not os.path.lexists(place))
 
 
 def _refuse_to_replace(path: Path, result: Path) -> None:
     """Raise if there is something at ``path`` after all, and keep the result, which may have taken hours."""
     if not os.path.lexists(path):
         return
-    numbers = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(1))
-    other = next(place for place in numbers if not os.path.lexists(place))
+    other = find_free_name(path)
     result.replace(other)
     raise RunError(
         f"{path} appeared, or got files, while this command worked, and is not replaced.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import click
 import cloup
 
 from sentiment140_bert.errors import S140Error
-from sentiment140_bert.files import keep_new
+from sentiment140_bert.files import expand_output, expand_path, keep_new
 from sentiment140_bert.run import RunDir, saved_recipe
 
 SOURCES = ("dataset", "labels_file", "manual_test", "drop_suspects")  # settings of a run that name files
@@ -37,19 +38,23 @@ overwrite_option = cloup.option(
 def check_outputs(ctx: click.Context) -> None:
     """Check all parameters of the type :class:`OutputFile` against all other ones.
 
-    No file is replaced without :data:`overwrite_option`.
+    No file is replaced without :data:`overwrite_option`. What a link leads to is written, unless the link is in a
+    folder that another command wrote.
 
     Raises:
-        S140Error: A file to write is an input, another output, part of a folder that another command wrote, or exists.
+        S140Error: A file to write is an input, another output, part of a folder that another command wrote, a link to
+            nothing, or exists.
     """
     outputs = [
         param for param in ctx.command.params if isinstance(param.type, OutputFile) and ctx.params[str(param.name)]
     ]
     for param in outputs:
         output: Path = ctx.params[str(param.name)]
-        target = output.expanduser().resolve()
+        path = expand_output(output)
+        target, link = path.resolve(), expand_path(output.parent).resolve() / output.name
         others = [value for name, value in ctx.params.items() if name != param.name]
-        if target.exists() and any(_is_owned(folder) for folder in target.parents[:4]):
+        places = [place for place in (target, link) if os.path.lexists(place)]
+        if any(_is_owned(folder) for place in places for folder in place.parents[:4]):
             raise S140Error(
                 f"{output} is part of a run, a model, an export or a study.", "Choose another file to write."
             )
@@ -59,6 +64,7 @@ def check_outputs(ctx: click.Context) -> None:
         if target.exists() and not replaces:
             raise S140Error(f"{output} exists.", "Name another file, or pass --overwrite.")
         keep_new(target, not replaces)
+        ctx.params[str(param.name)] = path
 
 
 def _list_names(values: list[Any]) -> Iterator[str | Path]:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.files import Place, expand_path, hash_file, list_files, to_name, write_folder_whole, write_json
+from sentiment140_bert.files import (
+    Place,
+    expand_output,
+    expand_path,
+    hash_file,
+    list_files,
+    to_name,
+    write_folder_whole,
+    write_json,
+)
 from sentiment140_bert.inference.graphs import PACKAGES, Check, compare_with_torch, require_packages, write_graphs
 from sentiment140_bert.inference.onnx_backend import (
     CONFIG,
@@ -65,19 +74,22 @@ def export(
     model = to_name(model)
     run = expand_path(model)
     with lock_if_writable(run, "exporting") if RunDir(run).is_run() else nullcontext():
-        folder = _choose_folder(model, expand_path(output, "output") if output else None)
+        folder = _choose_folder(model, output)
         replaceable = list_files(folder)  # an export, or nothing
         return _write_export(model, folder, replaceable, quantize, pin_revision(model, revision))
 
 
-def _choose_folder(model: str, output: Path | None) -> Path:
-    """Return the folder to write; only an earlier export is ever replaced."""
+def _choose_folder(model: str, output: Place | None) -> Path:
+    """Return the folder to write; only an earlier export is ever replaced, and no link in a run is followed."""
     run = RunDir(expand_path(model))
     if not (output or run.is_run()):
         check_model_name(model)
         raise ModelError(f"{model} is not a run directory, so the export needs a folder.", "Name one with --output.")
-    folder = output.expanduser() if output else run.onnx
-    if any(RunDir(parent).is_run() for parent in folder.resolve().parents) and folder.resolve() != run.onnx.resolve():
+    named = expand_path(output, "output") if output else run.onnx
+    folder = expand_output(named) if output else named
+    is_own = run.is_run() and folder.resolve() == run.onnx.resolve()
+    place = named.parent.resolve() / named.name  # of a link itself
+    if not is_own and any(RunDir(parent).is_run() for parent in (*place.parents, *folder.resolve().parents)):
         raise ModelError(f"{folder} is in a run directory.", "Choose another folder with --output.")
     if folder.exists() and not is_export(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise ModelError(f"{folder} exists and is not an export.", "Remove it, or choose a new folder with --output.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from sentiment140_bert.errors import ModelError, first_line, is_unicode
-from sentiment140_bert.files import Place, expand_path, to_name, write_folder_whole
+from sentiment140_bert.files import Place, expand_output, expand_path, to_name, write_folder_whole
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import SAFETENSORS, SAFETENSORS_INDEX, find_pickles
 from sentiment140_bert.trust import check_folder
@@ -53,7 +53,7 @@ def convert(model: Place, output: Place, revision: str | None = None) -> Convers
         HubError: There is no such model, or the Hub cannot be reached.
     """
     model = to_name(model)
-    source, commit, target = expand_path(model), None, expand_path(output, "output")
+    source, commit, target = expand_path(model), None, expand_output(output)
     if not source.exists() and is_hub_id(model):
         from sentiment140_bert.hub import fetch
         from sentiment140_bert.hub.client import Hub

@@ -233,7 +233,21 @@ def test_an_export_replaces_nothing_that_it_did_not_write(exported: Path, tmp_pa
         assert "holds more than an export: site" in shown.stderr
         assert (page / "index.html").read_text() == "my own page"
     another = Path(shutil.copytree(exported, tmp_path / "another"))
-    assert "is in a run directory" in s140("export", run, "--output", another / "onnx", code=1).stderr
+    (another / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "empty").mkdir()
+    for model, output in ((run, another / "onnx"), (run, another / "link"), (run / "model", run / "model" / "onnx")):
+        assert "is in a run directory" in s140("export", model, "--output", output, code=1).stderr
+
+
+def test_an_output_that_is_a_link_is_written_where_it_leads(exported: Path, tmp_path: Path, s140: Callable) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    link.symlink_to(disk)
+    for words in (["export", exported], ["convert", exported / "model"]):
+        assert "link is a link to" in s140(*words, "--output", link, code=1).stderr
+    disk.mkdir()
+    s140("export", exported, "--output", link)
+    assert link.is_symlink()
+    assert list_names(disk) == FILES - {QUANTIZED}
 
 
 @pytest.mark.long

@@ -146,6 +146,26 @@ def test_an_output_replaces_no_file_of_a_run(archive: Path) -> None:
     assert CliRunner().invoke(main, ["recipes", "cp", "quickstart", "--overwrite", "recipe.yaml"]).exit_code == 0
 
 
+def test_an_output_that_is_a_link_is_written_where_it_leads(archive: Path) -> None:
+    """Follow a link of the user, and none in a run, which may be a stranger's."""
+    diary = Path("diary.csv")
+    diary.write_text("mine")
+    Path("run/link.csv").symlink_to(diary.resolve())
+    Path("link.csv").symlink_to(diary)
+    Path("gone.csv").symlink_to("unmounted/labels.csv")
+    for words in WRITERS:
+        for name, message in (("run/link.csv", "is part of a run"), ("gone.csv", "is a link to unmounted/labels.csv")):
+            result = CliRunner().invoke(main, [*words, name])
+            assert result.exit_code == 1
+            assert message in result.output
+    assert diary.read_text() == "mine"
+    Path("run/link.csv").unlink()
+    words = ["predict", "run", "so good", "--overwrite", "--output", "link.csv"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert Path("link.csv").is_symlink()
+    assert "so good" in diary.read_text()
+
+
 def list_commands(
     command: click.Command, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
