@@ -21,7 +21,7 @@ pytest_plugins = ("model_fixtures", "tune_fixtures")
 def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path) -> None:
     """Catch up on what a process killed after its last trial could not do."""
     before, best = read(copied), (copied / "best.yaml").read_text()
-    (copied / "best.yaml").unlink()
+    (copied / "best.yaml").write_text(f"# mine\n{best}")
     left = RunDir(copied / "trials" / "trial-0005").checkpoints
     (left / "checkpoint-6").mkdir(parents=True)
     result = s140("tune", copied, "--recipe", tunable, "--trials", 6, "--final-seeds", 2)
@@ -31,7 +31,11 @@ def test_the_same_command_again_trains_nothing(copied: Path, s140, tunable: Path
     assert "6 of 6 trials are done" in stderr
     assert "step " not in stderr
     assert read(copied) == before
-    assert (copied / "best.yaml").read_text() == best
+    assert "replaces this file" in best
+    assert {file.name: file.read_text() for file in copied.glob("best*")} == {
+        "best.yaml": best,
+        "best-1.yaml": f"# mine\n{best}",
+    }
     assert not left.exists()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from sentiment140_bert.errors import RunError
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune.study import Study, count_states, find_best
 from sentiment140_bert.experiments.tune.trials import Material, get_metric, make_recipe
-from sentiment140_bert.files import TEMPORARY, write_json, write_text, write_whole
+from sentiment140_bert.files import TEMPORARY, find_free_name, write_json, write_text, write_whole
 from sentiment140_bert.locks import make_lock
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.recipe.privacy import make_public
@@ -25,6 +27,9 @@ from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training.environment import describe_environment, start_run
 from sentiment140_bert.training.volumes import is_volume
 from sentiment140_bert.trust import check_folder
+
+log = logging.getLogger(__name__)
+MARK = "# sha256 of the other lines: "
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class StudyDir:
     def database(self) -> Path:
         """The study itself, unless it is on a server."""
         return self.path / "study.db"
+
+    @property
+    def best(self) -> Path:
+        """The recipe of the best trial so far."""
+        return self.path / "best.yaml"
 
     @property
     def tracked(self) -> RunDir:
@@ -122,7 +132,10 @@ class Tuning:
         return make_recipe(self.recipe, {**values, **settings})
 
     def write_best(self) -> list[TrialRecord]:
-        """Write ``best.yaml``, the recipe with the values of the best trial so far, and return all trials."""
+        """Write ``best.yaml``, the recipe with the values of the best trial so far, and return all trials.
+
+        One that was edited is kept under another name.
+        """
         with self.home.lock("study.json"):  # so that an older one never replaces a newer one
             trials = self.study.list_trials()
             best = find_best(trials, self.study.direction)
@@ -130,9 +143,11 @@ class Tuning:
                 comment = (
                     f"# The best of the trials of `s140 tune`: trial {best['number']}, {get_metric(self.recipe)} "
                     f"{best['value']:.4f} on the validation tweets.\n"
+                    "# The next `s140 tune` replaces this file; an edited one is kept under another name.\n"
                 )
-                recipe = make_recipe(self.recipe, best["values"])
-                write_text(self.home.path / "best.yaml", comment + recipe.to_yaml())
+                recipe = make_recipe(self.recipe, best["values"]).to_yaml()
+                _keep_edited(self.home.best)
+                write_text(self.home.best, comment + _make_mark(comment + recipe) + recipe)
             return trials
 
     def write_results(self, final: FinalComparison | None = None) -> StudyResults:
@@ -224,3 +239,20 @@ class Tuning:
         title = self.home.path.resolve().name
         names = {"run_name": title, "group": self.recipe.tracking.group or title, "job_type": "study"}
         return self.recipe.with_values(names | {"log_model": False})
+
+
+def _make_mark(text: str) -> str:
+    """Return the line by which an edit of a file with this text is noticed."""
+    return f"{MARK}{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}\n"
+
+
+def _keep_edited(file: Path) -> None:
+    """Rename a file that is not as it was written, so that it is not replaced."""
+    if not file.is_file():
+        return
+    lines = file.read_text("utf-8", "replace").splitlines(keepends=True)
+    others = "".join(line for line in lines if not line.startswith(MARK))
+    if _make_mark(others) not in lines:
+        other = find_free_name(file)
+        file.replace(other)
+        log.warning("%s was edited, and is replaced; the edited one is now %s", file, other)
