@@ -70,7 +70,7 @@ class Target:
 
     @property
     def description(self) -> str:
-        """What each commit says, by which later pushes know it."""
+        """The sentence of each commit, by which later pushes know it."""
         return f"Published by {COMMAND}, run {self.run_id}."
 
     @property
