@@ -26,13 +26,15 @@ INT8_TOLERANCE = 0.05
 def update_graphs(run: RunDir, weights_sha256: str, requested: bool) -> None:
     """Write the graphs into the model folder if they are requested or published, and are not of these weights yet.
 
+    Those of a run that was not trained here are written again: their note is of the same hand.
+
     Raises:
         MissingExtra: A package of the extra ``onnx`` is missing.
         ModelError: The model cannot be exported, or its folder ``onnx`` holds other files.
     """
     note = run.model / GRAPHS_NOTE
     graphs = read_graphs(run.model, weights_sha256)
-    if not (requested or note.is_file()) or (graphs and _are_intact(run.model, graphs)):
+    if not (requested or note.is_file()) or (graphs and run.is_own() and _are_intact(run.model, graphs)):
         return
     own = {note.name, *(Path(name).name for name in GRAPHS.values())} if note.is_file() else set()
     if others := sorted({file.name for file in note.parent.glob("*")} - own):

@@ -17,6 +17,7 @@ import sentiment140_bert
 from hub_server import HubServer
 from on_hub import DATA, MODEL, changed_by_last, commits_of_ours
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.run import RunDir
 
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 pytest_plugins = "hub_fixtures"
@@ -164,6 +165,20 @@ def test_graphs_that_nothing_describes_are_named(hub: HubServer, pushed: Path) -
 
 def test_other_graphs_than_the_noted_ones_are_not_published(hub: HubServer, with_graphs: Path, push: Push) -> None:
     right = hub.files(MODEL)[FP32]
+    RunDir(with_graphs).remember()  # as a training does
     (with_graphs / "model" / FP32).write_bytes(b"anything")
+    push("--citation", "@misc{x}", to=MODEL_ALONE)
+    assert hub.files(MODEL)[FP32] == right
+
+
+def test_graphs_and_a_note_that_a_run_of_somebody_else_brings_are_not_published(
+    hub: HubServer, with_graphs: Path, push: Push
+) -> None:
+    right = hub.files(MODEL)[FP32]
+    note = json.loads((with_graphs / "model" / NOTE).read_text("utf-8"))
+    for name, kind in ((FP32, "fp32"), (INT8, "int8")):
+        (with_graphs / "model" / name).write_bytes(b"anything")
+        note["graphs"][kind]["sha256"] = hash_file(with_graphs / "model" / name)
+    (with_graphs / "model" / NOTE).write_text(json.dumps(note), "utf-8")
     push("--citation", "@misc{x}", to=MODEL_ALONE)
     assert hub.files(MODEL)[FP32] == right
