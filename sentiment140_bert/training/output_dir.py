@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas, trust
-from sentiment140_bert.errors import Interrupted, RunError
+from sentiment140_bert.data import loading
+from sentiment140_bert.errors import Interrupted, RunError, S140Error
 from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
@@ -136,6 +137,26 @@ def check_same_data(run: RunDir, report: schemas.Data) -> None:
             f"{now[:12]} now.",
             "Restore the original input, or choose another --output-dir.",
         )
+
+
+def remember_if_same_data(run: RunDir, recipe: Recipe, data: loading.PreparedData | None) -> None:
+    """Take a finished run for one of this machine if the recipe's tweets are those that it was trained on.
+
+    Args:
+        run: A finished run, perhaps a stranger's.
+        recipe: The recipe of the command.
+        data: The prepared tweets, if the caller has them.
+    """
+    recipe, fingerprint = loading.pin_base_model(recipe, run, data), run.read_data()["fingerprint"]
+    try:
+        tokens = (data or loading.load_data(recipe))[1]
+        reason = "" if tokens.report["fingerprint"] == fingerprint else "its recipe prepares other tweets"
+    except S140Error as error:
+        reason = error.message
+    if reason:
+        log.warning("%s is not taken for a run of this machine; its tweets are not published: %s", run.path, reason)
+    else:
+        run.remember()
 
 
 def build_interruption(run: RunDir, step: int, signal: int, is_main: bool, push_to: Destination | None) -> Interrupted:

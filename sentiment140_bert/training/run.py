@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import S140Error
 from sentiment140_bert.evaluation.run import score_run
 from sentiment140_bert.files import Place, expand_path, write_json
 from sentiment140_bert.full_disk import explain_full_disk
@@ -325,22 +324,11 @@ def finish_run(run: RunDir, request: Request) -> TrainResult:
     with lock_folder(run.path, "publishing"), tracks.resume_tracking(run):
         checkpoints.remove_unneeded(run, request.recipe)
         if not run.is_own():
-            _remember_if_same_data(run, request)
+            output_dir.remember_if_same_data(run, request.recipe, request.data)
         if save_description(run, request.recipe.card):
             write_model_folder(run, run.read_metrics())
         published = publish_run(run.path, request.push_to) if request.push_to else None
     return describe_result(run, published)
-
-
-def _remember_if_same_data(run: RunDir, request: Request) -> None:
-    """Take a finished run for one of this machine if the recipe's tweets are those that it was trained on."""
-    try:
-        recipe = loading.pin_base_model(request.recipe, run, request.data)
-        output_dir.check_same_data(run, (request.data or loading.load_data(recipe))[1].report)
-    except S140Error as error:
-        log.warning("%s is not taken for a run of this machine; its tweets are not published: %s", run.path, error)
-    else:
-        run.remember()
 
 
 def describe_result(

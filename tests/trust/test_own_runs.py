@@ -35,11 +35,8 @@ def test_files_that_a_recipe_names_are_nobodys_business(tmp_path: Path) -> None:
     lake = f"{tmp_path}/anna/year=2024/own.csv"
     for words in (["--dataset", lake], [f"--dataset={lake}"], ["--set", f"dataset={lake}"], [f"--set=dataset={lake}"]):
         public = make_arguments_public(["train", *words, "--resume"])
-        assert [word.rpartition("=")[2] for word in public] == [
-            "train",
-            *["--dataset"][: "dataset" in words[0]],
-            "own.csv",
-        ]
+        assert public[-2].endswith("own.csv")
+        assert "anna" not in " ".join(public)
     assert make_public(Recipe().with_values({"dataset": "anna/letters.bz2"})).data.dataset == "letters.bz2"
     for name, is_on_hub, public in (("anna/tweets", False, "tweets"), ("anna/tweets", True, "anna/tweets")):
         recipe = Recipe().with_values({"dataset": name})  # there may be such a folder no more
