@@ -68,9 +68,7 @@ class RunDir:
     tensorboard = RunFile("tensorboard", "Event files of TensorBoard.")
     published = RunFile("published.json", "The places on the Hub of the model, the dataset and the demo.")
     figures = RunFile("figures", "Pictures of the scores.")
-    checkpoints = RunFile(
-        "checkpoints", "Checkpoints of the training, until it is finished; perhaps a link to a larger disk."
-    )
+    checkpoints = RunFile("checkpoints", "Checkpoints of the training, until it is finished.")
     staging = RunFile("checkpoints/.for-the-hub", "Second names of the files that are being sent to the Hub.")
     fetched = RunFile(
         ".from-the-hub", "Checkpoints on their way here from the Hub; a fetch that was cut off resumes there."
@@ -116,7 +114,7 @@ class RunDir:
                 file.unlink(missing_ok=True)
             for folder in (*list_checkpoints(self.checkpoints), self.staging, *folders, self.path / "wandb"):
                 remove_path(folder)
-            with contextlib.suppress(OSError):  # it holds what no run wrote, or is a link, perhaps to a larger disk
+            with contextlib.suppress(OSError):  # it holds what no run wrote
                 self.checkpoints.rmdir()
             for file in (self.recipe, self.history, self.data, self.environment):
                 file.unlink(missing_ok=True)
@@ -201,10 +199,13 @@ class RunDir:
 
 
 def list_checkpoints(checkpoints: Path) -> list[Path]:
-    """Return the folders that are named like a run's checkpoints, complete or not, by their steps."""
+    """Return the folders that are named like a run's checkpoints, complete or not, by their steps.
+
+    Where ``checkpoints`` is a link there are none: they may be another run's, and would be removed.
+    """
     folders = [
         folder
-        for folder in checkpoints.glob("checkpoint-*")
+        for folder in ([] if checkpoints.is_symlink() else checkpoints.glob("checkpoint-*"))
         if CHECKPOINT.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
     ]
     return sorted(folders, key=step_of)

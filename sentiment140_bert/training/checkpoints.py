@@ -171,9 +171,6 @@ def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
     """
     if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
         return
-    if run.checkpoints.is_symlink() and not run.is_own():
-        log.warning("checkpoints: they stay, because this run was not trained here, and %s is a link", run.checkpoints)
-        return
     if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:
         log.warning("checkpoints: they stay, because %s is not what was scored", run.weights)
         return
@@ -185,7 +182,7 @@ def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
 
 
 def remove_checkpoints(run: RunDir) -> int:
-    """Remove all checkpoints of a run, and their folder unless it is a link or holds anything else.
+    """Remove all checkpoints of a run, and their folder unless it holds anything else.
 
     Returns:
         The bytes that they took.

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment140_bert import schemas, trust
+from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import Interrupted, RunError, S140Error
 from sentiment140_bert.files import TEMPORARY
@@ -32,6 +32,11 @@ def refuse_foreign_files(run: RunDir) -> None:
     """
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{run.path} is a file.", "Choose another --output-dir.")
+    if run.checkpoints.is_symlink():  # another run's, perhaps, whose checkpoints would be removed
+        raise RunError(
+            f"{run.checkpoints} is a link that points outside {run.path}, to {run.checkpoints.readlink()}.",
+            "To keep a run on another disk, name a folder there with --output-dir.",
+        )
     if run.is_run() or not run.path.is_dir():
         return
     written_first = (run.data, run.environment, run.history, run.tracking, run.checkpoints, run.fetched)
@@ -44,13 +49,6 @@ def refuse_foreign_files(run: RunDir) -> None:
             f"{run.checkpoints.resolve()} has checkpoints of another run: there is no recipe.yaml in {run.path}.",
             "Choose another --output-dir, or move those checkpoints.",
         )
-    if run.checkpoints.is_symlink():  # the user's, to a larger disk perhaps
-        if other := trust.find_other_run(run.checkpoints):
-            raise RunError(
-                f"{run.checkpoints.resolve()} keeps the checkpoints of {other}.",
-                f"Give this run a folder of its own, and let {run.checkpoints} lead there.",
-            )
-        trust.remember_place("checkpoints", trust.describe_link(run.checkpoints))
 
 
 def _has_files_of_a_run(run: RunDir) -> bool:

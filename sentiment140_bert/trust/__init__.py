@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> None:
     for path, mode in _walk(folder):
         _check_size(path)
         if stat.S_ISLNK(mode):
-            if not (_leads_into(path, root) or _is_allowed_in_run(path, path.relative_to(folder))):
+            if not (_leads_into(path, root) or _is_log_of_wandb(path, path.relative_to(folder))):
                 raise TrustError(
                     f"{path} is a link that points outside {folder}, to {path.readlink()}.",
                     "If you trust it, replace it with what it points to: cp -rL copies a folder without links.",
@@ -101,35 +101,13 @@ def _leads_into(link: Path, root: Path) -> bool:
         return False
 
 
-def _is_allowed_in_run(link: Path, name: Path) -> bool:
-    """Return True for a log that wandb keeps in its own cache, and for a link to a larger disk that was there when the
-    user began the run."""
-    if name == Path("checkpoints"):
-        return is_known_place("checkpoints", describe_link(link))
+def _is_log_of_wandb(link: Path, name: Path) -> bool:
+    """Return True for a log that wandb keeps in its own cache, and links into the folder of a run."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - no home, no error
     if cache.startswith("~"):  # without a home it would be in the current folder, perhaps a stranger's
         return False
     logs = Path(os.environ.get("WANDB_CACHE_DIR") or cache, "wandb", "logs")
     return name.parts[0] == "wandb" and name.suffix == ".log" and _leads_into(link, logs.resolve())
-
-
-def describe_link(link: Path) -> str:
-    """Return a link of one run, as it is remembered: another run's link to the same folder is not the user's."""
-    return f"{link.parent.resolve()} -> {link.resolve()}"
-
-
-def find_other_run(link: Path) -> Path | None:
-    """Return another run of this user whose checkpoints are in the folder that a run's link leads to, if there is one.
-
-    Two runs in one folder would resume from, and remove, each other's checkpoints.
-    """
-    own, target = link.parent.resolve(), link.resolve()
-    lines = [line.removeprefix("checkpoints ") for line in _known_places() if line.startswith("checkpoints ")]
-    runs = [Path(line.rpartition(" -> ")[0]) for line in lines]
-    if target.name == link.name:
-        runs.append(target.parent)
-    others = (run for run in runs if run != own and os.path.lexists(run / link.name))
-    return next((run for run in others if (run / link.name).resolve() == target), None)
 
 
 def remember_place(kind: str, place: str) -> None:

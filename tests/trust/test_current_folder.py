@@ -13,13 +13,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sentiment140_bert import trust
 from sentiment140_bert.cards.figures import draw_figures
 from sentiment140_bert.cli import main
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.run import RunDir, saved_recipe
-from sentiment140_bert.training.output_dir import refuse_foreign_files
 
 pytest_plugins = "model_fixtures"
 
@@ -68,40 +66,6 @@ def write_store_that_removes(store: Path, victim: Path) -> None:
     header = magic + b"".join(number.to_bytes(4, "big") for number in numbers)
     ending = (1).to_bytes(4, "big") + name + len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + magic
     store.with_name("mlflow.db-journal").write_bytes(header.ljust(512, b"\0") + ending)
-
-
-def test_a_link_to_checkpoints_is_of_one_run(tmp_path: Path) -> None:
-    """The user's own folder of checkpoints is not emptied through the link of a stranger's run."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    for name in ("own", "theirs"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "checkpoints").symlink_to(disk)
-    trust.remember_place("checkpoints", trust.describe_link(tmp_path / "own" / "checkpoints"))
-    trust.check_folder(tmp_path / "own")
-    with pytest.raises(trust.TrustError, match="points outside"):
-        trust.check_folder(tmp_path / "theirs")
-
-
-def test_two_runs_do_not_share_a_folder_of_checkpoints(tmp_path: Path) -> None:
-    """They would resume from, and remove, each other's checkpoints."""
-    runs = [RunDir(tmp_path / name) for name in ("first", "second", "third")]
-    (tmp_path / "disk").mkdir()
-    (runs[0].path / "checkpoints").mkdir(parents=True)
-    for run in runs[1:]:
-        run.path.mkdir()
-        run.checkpoints.symlink_to(tmp_path / "disk")
-    refuse_foreign_files(runs[1])
-    with pytest.raises(RunError, match=r"keeps the checkpoints of .*second"):
-        refuse_foreign_files(runs[2])
-    runs[2].checkpoints.unlink()
-    runs[2].checkpoints.symlink_to(runs[0].checkpoints)
-    with pytest.raises(RunError, match=r"keeps the checkpoints of .*first"):
-        refuse_foreign_files(runs[2])
-    runs[1].checkpoints.unlink()  # it was moved, and needs the folder no more
-    runs[2].checkpoints.unlink()
-    runs[2].checkpoints.symlink_to(tmp_path / "disk")
-    refuse_foreign_files(runs[2])
 
 
 def test_a_run_that_does_not_say_what_its_tweets_were_reads_no_file(archive: Path) -> None:
