@@ -8,6 +8,7 @@
     ├── HardwareError          this machine lacks the requested hardware
     ├── MissingExtra           an optional package is not installed
     ├── RunError               a run directory, or another file that is read or written
+    │   ├── FullDiskError      the disk is full
     │   └── Diverged           the loss or the weights are no longer finite numbers
     ├── StoreError             the store of a study
     ├── HubError               the Hub refused or could not be reached; status is its HTTP status
@@ -117,6 +118,10 @@ class TrustError(S140Error):
 
 class RunError(S140Error):
     """A run directory lacks what is needed, or contains something that must not be overwritten."""
+
+
+class FullDiskError(RunError):
+    """A file could not be written because its disk is full."""
 
 
 class StoreError(S140Error):

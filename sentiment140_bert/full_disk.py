@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sentiment140_bert.errors import RunError
+from sentiment140_bert.errors import FullDiskError
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large", "unexpected pos")
@@ -44,7 +44,7 @@ def is_disk_full(error: BaseException) -> bool:
     return any(message in str(error) for message in NO_SPACE_MESSAGES)
 
 
-def build_full_disk_error(path: Path | None) -> RunError:
+def build_full_disk_error(path: Path | None) -> FullDiskError:
     """Return the error to raise when ``path`` could not be written because the disk is full.
 
     Args:
@@ -52,7 +52,7 @@ def build_full_disk_error(path: Path | None) -> RunError:
     """
     places = (path,) if path else (Path.cwd(), Path(tempfile.gettempdir()))
     free = [f"{measure_free_space(place):,.0f} MiB are free {'there' if path else f'in {place}'}" for place in places]
-    return RunError(
+    return FullDiskError(
         f"The disk is full: {path or 'a file'} could not be written ({', '.join(free)}; or a quota or the maximum "
         "file size is reached).",
         "Make room, then run the same command again; a training resumes from its newest whole checkpoint.",

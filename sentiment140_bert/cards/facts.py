@@ -97,6 +97,7 @@ def collect_facts(
     """
     environment = run.read_environment()
     public = make_public(recipe, environment["base_model"]["name"], data["sources"]["training"]["on_hub"])
+    public = public.with_values({"register_model": None, "parent_run": None})  # others would replace models of theirs
     return check_facts(public.to_dict(), data, environment, metrics, tracking)
 
 

@@ -20,7 +20,7 @@ from sentiment140_bert.errors import TrackerError, first_line
 from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, absolute, check_artifacts
-from sentiment140_bert.tracking.sync_state import foreign_run
+from sentiment140_bert.tracking.sync_state import foreign_run, make_id
 from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 PARENT = "mlflow.parentRunId"  # as MLflow's own nested runs have it
 # MLflow's own stores in the current folder, which may have come as an archive; a journal can name a file to be removed.
 DEFAULT_STORES = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlruns")
-KEY = "s140.key"  # a tag: it finds a run whose creation was never answered, and tells whose run it is
+# A tag with a hash of the run directory's key: it finds a run whose creation was never answered, and tells whose run it
+# is, which nobody can say who only reads the tag.
+KEY = "s140.key"
 CALLERS = "mlflow run"  # the kind of place that a caller's own active run is
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
@@ -166,7 +168,7 @@ class Mlflow(Tracker):
                 "Set MLFLOW_TRACKING_URI to where the run is.",
             ) from None
         is_callers = self.state.get("theirs") and trust.is_known_place(CALLERS, self._place_of(run_id))
-        if not is_callers and run.data.tags.get(KEY) != self.state.get("key", ""):
+        if not is_callers and run.data.tags.get(KEY) != make_id(str(self.state.get("key", ""))):
             raise foreign_run(self.name, self.tracked_run.run)
         return run
 
@@ -182,12 +184,12 @@ class Mlflow(Tracker):
         experiment = self._experiment()
         key = self.state.get("key")
         if key:
-            runs = self.client.search_runs([experiment], f"tags.`{KEY}` = '{key}'")
+            runs = self.client.search_runs([experiment], f"tags.`{KEY}` = '{make_id(key)}'")
             if runs:
                 return runs[0]
         key = key or secrets.token_hex(8)
         remember({"key": key})
-        tags = {KEY: key, "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
+        tags = {KEY: make_id(key), "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"}
         return self.client.create_run(experiment, tags=tags, run_name=self.tracked_run.title)
 
     def _experiment(self) -> str:

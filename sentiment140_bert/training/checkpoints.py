@@ -17,9 +17,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json
+from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json, write_text
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.run import RunDir, list_checkpoints, step_of
+from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe, step_of
 from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
@@ -165,11 +165,18 @@ def remove_emptied(folder: Path) -> None:
 
 
 def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
-    """Remove the checkpoints of a finished run unless its recipe keeps them, and log how much they took.
+    """Remove the checkpoints of a finished run, and log how much they took.
 
-    They stay if the model that was scored is not there, whole: they may be all that is left of the training.
+    They stay if the run was ever trained, or its command repeated, with a recipe that keeps them; or if the model that
+    was scored is not there, whole: they may be all that is left of the training.
     """
+    saved = saved_recipe(run.path)
+    if recipe.training.keep_checkpoints and not saved.training.keep_checkpoints:
+        write_text(run.recipe, saved.with_values({"keep_checkpoints": True}).to_yaml())
     if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
+        return
+    if saved.training.keep_checkpoints:
+        log.info("checkpoints: they stay, as this run's recipe says; remove %s yourself", run.checkpoints)
         return
     if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:
         log.warning("checkpoints: they stay, because %s is not what was scored", run.weights)

@@ -6,12 +6,16 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
-from sentiment140_bert.errors import S140Error
+from sentiment140_bert.errors import FullDiskError, RunError, S140Error
 from sentiment140_bert.files import TEMPORARY, remove_path
 from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import LOCK
@@ -37,7 +41,8 @@ Train = Callable[[Path, Callable[[], None]], TrainResult]
 def is_volume(path: Path) -> bool:
     """Return True if files there can neither be appended to nor be written anywhere but at their end."""
     others = filter(None, os.environ.get(OTHER_MOUNTS, "").split(os.pathsep))
-    return any(path.absolute().is_relative_to(mount) for mount in (*MOUNTS, *others))
+    mounts = [Path(mount).expanduser().resolve() for mount in (*MOUNTS, *others)]
+    return any(path.resolve().is_relative_to(mount) for mount in mounts)  # also through a link
 
 
 def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResult:
@@ -63,11 +68,13 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             copy.fetch()
         is_needed = is_first_process()  # of several processes this one has the run
         try:
-            result = train(copy.local.path, copy.update)
+            with _exit_when_terminated():
+                result = train(copy.local.path, copy.try_update)
         except S140Error as error:
-            error.message, error.hint = (
-                text.replace(str(copy.local.path), str(target.path)) for text in (error.message, error.hint)
-            )
+            local, there = str(copy.local.path), str(target.path)
+            error.hint = error.hint.replace(local, there)
+            if not isinstance(error, FullDiskError):  # which names the disk that is full
+                error.message = error.message.replace(local, there)
             raise
         finally:
             if is_needed:
@@ -82,6 +89,23 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
         else:
             remove_path(Path(folder))
     return replace(result, run=target.path)
+
+
+@contextmanager
+def _exit_when_terminated() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit where training does not answer it itself, so that the run is copied first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class VolumeCopy:
@@ -113,6 +137,15 @@ class VolumeCopy:
 
         shutil.copytree(run.path, self.local.path, ignore=leave_out)
         self.is_started = True
+
+    def try_update(self) -> None:
+        """Copy as :meth:`update` does, during training, which goes on if the volume refuses."""
+        try:
+            self.update()
+        except (OSError, RunError) as error:
+            log.warning(
+                "%s is not up to date: %s. It is tried again after the next checkpoint", self.target.path, error
+            )
 
     def update(self) -> None:
         """Copy the run's files and its complete checkpoints, each manifest last; then remove older checkpoints."""

@@ -16,6 +16,7 @@ import pytest
 from command_line import Command
 from killing import RESULTS, damaged, same, trained
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.run import saved_recipe
 from sentiment140_bert.training.checkpoints import MANIFEST, newest_complete
 from tiny_run import flags
 
@@ -173,12 +174,18 @@ def test_a_finished_run_loses_its_checkpoints_whenever_it_is_killed(smallest_wor
 def test_checkpoints_stay_while_they_are_kept_or_may_be_all_that_is_left(
     run_with_checkpoints: Path, smallest_words: list[str], tmp_path: Path, s140
 ) -> None:
-    """Run the command of a finished run with the flag, then without it: with half a model, and with a whole one."""
+    """Repeat the command of a finished run without the flag, then of one without it in its recipe: with half a model,
+    and with a whole one."""
     folder, command = tmp_path / "run", ("train", "--output-dir", tmp_path / "run", *smallest_words)
     shutil.copytree(run_with_checkpoints, folder)
     weights = folder / "model" / "model.safetensors"
     content = weights.read_bytes()
-    assert "checkpoints: " not in s140(*command, "--keep-checkpoints").stderr
+    assert "checkpoints: they stay, as this run's recipe says" in s140(*command).stderr
+    saved = saved_recipe(folder).with_values({"keep_checkpoints": False})
+    (folder / "recipe.yaml").write_text(saved.to_yaml())
+    s140(*command, "--keep-checkpoints")
+    assert "checkpoints: they stay, as this run's recipe says" in s140(*command).stderr
+    (folder / "recipe.yaml").write_text(saved.to_yaml())
     weights.write_bytes(content[:-1])
     assert f"checkpoints: they stay, because {weights} is not what was scored" in s140(*command).stderr
     assert newest_complete(folder / "checkpoints")
@@ -187,15 +194,12 @@ def test_checkpoints_stay_while_they_are_kept_or_may_be_all_that_is_left(
     assert not (folder / "checkpoints").exists()
 
 
-def test_a_link_to_a_larger_disk_and_what_else_is_there_stay(smallest_words: list[str], tmp_path: Path, s140) -> None:
-    larger = tmp_path / "larger"
-    (larger / "mine").mkdir(parents=True)
-    (larger / "thesis.txt").write_text("mine")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "checkpoints").symlink_to(larger)
+def test_what_else_is_among_the_checkpoints_stays(smallest_words: list[str], tmp_path: Path, s140) -> None:
+    folder = tmp_path / "run" / "checkpoints"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "thesis.txt").write_text("mine")
     assert "checkpoints: removed " in s140("train", "--output-dir", tmp_path / "run", *smallest_words).stderr
-    assert (tmp_path / "run" / "checkpoints").readlink() == larger
-    assert {path.name for path in larger.iterdir()} == {"mine", "thesis.txt"}
+    assert {path.name for path in folder.iterdir()} == {"mine", "thesis.txt"}
 
 
 def test_any_damage_is_found(run_with_checkpoints: Path, tmp_path: Path) -> None:

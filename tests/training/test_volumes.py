@@ -19,7 +19,7 @@ import pytest
 from command_line import Command, signalled
 from conftest import as_csv, six_columns
 from sentiment140_bert.run import RunDir
-from sentiment140_bert.training import volumes
+from sentiment140_bert.training import checkpoints, volumes
 from sentiment140_bert.training.checkpoints import newest_complete
 from test_locks import HOLDER
 from tiny_run import flags
@@ -109,7 +109,8 @@ def test_when_the_machine_is_lost_the_volume_has_what_resumes(
     assert report["training"]["steps"] == 30
     assert newest_complete(checkpoints).name == "checkpoint-30"
     s140("train", "--output-dir", volume / "run", *words, "--no-keep-checkpoints")
-    assert {path.name for path in checkpoints.iterdir()} == {"checkpoint-18-backup", "checkpoint-notes.txt"}
+    assert newest_complete(checkpoints).name == "checkpoint-30"  # the flag was given once
+    assert {"checkpoint-18-backup", "checkpoint-notes.txt"} < {path.name for path in checkpoints.iterdir()}
     assert (volume / "run" / "model" / "model.safetensors").is_file()
 
 
@@ -222,6 +223,50 @@ def test_a_run_that_cannot_be_copied_stays_where_it_is(
         result = s140(*words, "--save-strategy", "no", "--no-load-best-model-at-end")
         assert ("is finished: nothing is trained" in result.stderr) == is_copied
         assert RunDir(run).is_finished()
+
+
+def test_a_volume_that_refuses_once_does_not_end_the_training(
+    volume: Path, encoder: Path, s140, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copyfile, refused = shutil.copyfile, [OSError(errno.EIO, os.strerror(errno.EIO))]
+
+    def refuse_once(source: Path, target: Path) -> None:
+        if refused:
+            raise refused.pop()
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse_once)
+    result = s140("train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, num_train_epochs=2))
+    assert "is tried again after the next checkpoint" in result.stderr
+    assert RunDir(volume / "run").is_finished()
+
+
+def test_a_full_disk_is_named_wherever_it_is(volume: Path, encoder: Path, s140, monkeypatch) -> None:
+    def refuse(folder: Path) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr(checkpoints, "settle", refuse)  # of a checkpoint on the local disk
+    result = s140("train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, max_steps=1), code=1)
+    full = re.search(r"The disk is full: (\S+) could not", " ".join(result.stderr.split()))
+    assert full
+    assert not full[1].startswith(str(volume))
+
+
+def test_a_cancelled_job_copies_what_there_is(volume: Path, encoder: Path) -> None:
+    """Send SIGTERM while the finished model is scored."""
+    words = flags(model_name_or_path=encoder, num_train_epochs=2)
+    with Command("train", "--output-dir", volume / "run", *words, pause_at="scoring") as command:
+        _, stderr = signalled(command, signal.SIGTERM)
+        assert command.returncode == 143, stderr
+    assert newest_complete(volume / "run" / "checkpoints")
+
+
+def test_a_volume_behind_a_link_is_one(volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(volume)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert volumes.is_volume(tmp_path / "link" / "run")
+    monkeypatch.setenv("S140_VOLUMES", "~/Volumes")
+    assert volumes.is_volume(volume / "run")
 
 
 def test_a_run_is_copied_whatever_ends_the_training_by_the_first_process_alone(
