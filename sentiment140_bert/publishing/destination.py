@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from sentiment140_bert.results import Pushed
 
 log = logging.getLogger(__name__)
+CLAIMS = (
+    "base_model",
+    "datasets",
+    "metrics",
+    "model-index",
+    "widget",
+    "configs",
+    "dataset_info",
+)  # about one work alone
 SPACE_TEMPLATE = {"index.html", "style.css"}  # of a new static Space, by the Hub
 WELCOME = "Welcome to your static Space!"  # the heading of that page
 EMPTY = {".gitattributes", "README.md"}  # of a repository that was just made
@@ -150,12 +159,31 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         pushed = {item for revision in own for item in push.read_hashes(hub, target, others, revision).items()}
         others = {name for name in others if (name, now[name]) not in pushed}
         others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
+        if not own and not others and _describes_other_work(card or "", bytes(files["README.md"]).decode()):
+            others |= {"README.md"}
     if others:
         raise HubError(
             f"{target.name} holds files that `{push.COMMAND}` did not write: {', '.join(sorted(others)[:3])}.",
             "Name a new repository, or remove these files there"
             + ("." if target.kind == "space" or target.revision else ", or propose the change: --create-pr"),
         )
+
+
+def _describes_other_work(card: str, merged: str) -> bool:
+    """Return True if a card's front matter claims something of another model or dataset, or would lose a value.
+
+    Args:
+        card: The card on the Hub.
+        merged: The one that would replace it.
+    """
+    if card == merged:
+        return False
+    before, after = parse_card(card).metadata, parse_card(merged).metadata
+
+    def is_kept(key: str) -> bool:
+        return after.get(key) in (before[key], [before[key]]) or [after.get(key)] == before[key]
+
+    return any(key in CLAIMS or not is_kept(key) for key in before if key != "tags")
 
 
 def _is_new_space(hub: Hub, target: Target, commits: Sequence[GitCommitInfo]) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert import schemas
+from sentiment140_bert import schemas, trust
 from sentiment140_bert.cards.model import (
     Files,
     collect_files,
@@ -215,9 +215,18 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
 
 
 def _check_card(files: Files) -> None:
+    """Refuse a card with a secret, or of a size that no run may have.
+
+    Raises:
+        HubError: It is too large, perhaps by what people wrote into it on the Hub.
+        SecretError: It holds a secret.
+    """
     from sentiment140_bert.hub import secrets
 
     secrets.check_files([("README.md", files["README.md"])])
+    size, largest = len(bytes(files["README.md"])), trust.LARGEST[".md"]
+    if size > largest:
+        raise HubError(f"The card would have {size:,} bytes; at most {largest:,} are read.", "Shorten it on the Hub.")
 
 
 def _measure(files: Files) -> dict[str, int]:

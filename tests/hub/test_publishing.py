@@ -301,6 +301,46 @@ def test_another_run_replaces_the_model_of_this_user_alone(
     assert hub.files("testers/model")["model.safetensors"] == weights
 
 
+@pytest.mark.parametrize(
+    ("kind", "front"),
+    [
+        ("dataset", "configs:\n- config_name: mine\n  data_files: data/train.csv\n"),
+        ("dataset", "language: de\n"),
+        ("model", "base_model: somebody/other\n"),
+        ("model", "library_name: keras\n"),
+    ],
+)
+def test_a_card_of_other_work_is_not_replaced(hub: HubServer, push, kind: str, front: str) -> None:
+    """Although no other file has the name of one of ours, its claims would be lost, or be made of other work."""
+    repo_id = {"model": MODEL, "dataset": DATA}[kind]
+    hub.create(repo_id, kind)
+    hub.write(repo_id, "data/train.csv", b"mine", kind)
+    hub.write(repo_id, "README.md", f"---\nlicense: mit\ntags: [mine]\n{front}---\n# Mine\n".encode(), kind)
+    assert "did not write: README.md." in " ".join(push(code=1).stderr.split())
+    assert published(hub) == [repo_id]
+
+
+def test_a_card_that_no_run_may_have_is_refused_before_the_commit(hub: HubServer, push, run_copy: Path) -> None:
+    hub.create(MODEL)
+    hub.write(MODEL, "README.md", b"# Mine\n\n" + b"x" * 1_000_000)
+    before = hub.head(MODEL)
+    assert "at most 1,000,000 are read" in push(to=("--repo-id", MODEL), code=1).stderr
+    assert hub.head(MODEL) == before
+
+
+def test_a_strangers_run_does_not_say_what_was_pushed(hub: HubServer, push, run_copy: Path) -> None:
+    """Let it name the head of the user's own repository, and its card, as its last push."""
+    hub.create(MODEL)
+    for name, content in (("model.safetensors", b"mine"), ("vocab.txt", b"mine"), ("README.md", b"# Mine\n")):
+        head = hub.write(MODEL, name, content)
+    place = {"repo_id": MODEL, "url": "", "commit": head, "revision": None}
+    forged = {"model": place | {"card": "# Mine\n", "commits": {f"{MODEL}@main": {"commit": head}}}}
+    (run_copy / "published.json").write_text(json.dumps(forged))
+    refused = " ".join(push(to=("--repo-id", MODEL), code=1).stderr.split())
+    assert "did not write: model.safetensors, vocab.txt." in refused
+    assert hub.head(MODEL) == head
+
+
 def test_a_squashed_history_does_not_tell_what_is_the_runs_own(hub: HubServer, push, run_copy: Path) -> None:
     to = ("--repo-id", MODEL)
     push(to=to)

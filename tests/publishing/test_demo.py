@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from hub_repositories import Blob
 from hub_server import HubServer
 from on_hub import MODEL, changed_by_last, titles
 from report_page import Elements
@@ -91,6 +92,18 @@ def test_another_app_is_not_replaced(hub: HubServer, run_copy: Path, push: Push)
     assert f"space {SPACE} holds files that `s140 push-to-hub` did not write: app.py." in refused.output
     assert (MODEL not in {repo_id for _, repo_id in hub.repos}) or titles(hub, MODEL) == ["initial commit"]
     assert hub.files(SPACE, "space").keys() == {".gitattributes", "app.py"}
+
+
+@pytest.mark.parametrize("front", ["", "---\nsdk: gradio\n---\n"])
+def test_a_space_with_one_commit_may_be_a_persons(hub: HubServer, run_copy: Path, push: Push, front: str) -> None:
+    """Its owner squashed it, or copied it from another one; or there is a README alone."""
+    first = hub.create(SPACE, "space").at("main")
+    if front:
+        first.files["README.md"] = Blob(front.encode())
+    else:
+        first.files.update({"index.html": Blob(b"<h1>Mine</h1>"), "style.css": Blob(b"p {}")})
+    assert "holds files that `s140 push-to-hub` did not write" in push(to=BOTH, code=1).output
+    assert len(titles(hub, SPACE, "space")) == 1
 
 
 def test_a_private_model_has_no_demo(hub: HubServer, run_copy: Path, push: Push) -> None:
