@@ -185,7 +185,7 @@ def test_a_finished_run_has_a_copy(run: RunDir, call, file: str) -> None:
     before = (run.path / file).read_bytes()
     damage(run.path / file, "wrong types")
     stderr = call(run, ["train", "--output-dir", "RUN", "FLAGS"]).stderr
-    (copied,) = {*re.findall(r"cp (\S+) (\S+)", stderr)}
+    (copied,) = re.findall(r"cp (\S+) (\S+)", stderr)
     shutil.copyfile(*copied)
     assert (run.path / file).read_bytes() == before
     assert call(run, ["train", "--output-dir", "RUN", "FLAGS"]).exit_code == 0
