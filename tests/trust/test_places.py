@@ -238,7 +238,7 @@ def test_a_run_of_somebody_else_is_not_told(run_copy: Path, encoder: Path, tmp_p
     client.log_metric(other, "test/accuracy", 0.4667)
     states = {"mlflow": {"id": other}, "wandb": {"id": "0" * 16}, "trackio": {"id": "run-00"}}
     for name, state in states.items():
-        for forged in (state, state | {"key": "0"}):
+        for forged in (state, state | {"key": "0"}, state | {"key": "1234"}):  # the tag, which its readers know
             write_json(run_copy / "tracking.json", {name: forged})
             assert "did not start" in invoke(["track", "sync", "RUN"], run_copy, encoder).output, forged
     assert client.get_run(other).data.metrics == {"test/accuracy": 0.4667}
