@@ -18,6 +18,7 @@ from sentiment140_bert.models.save import save_model as save_model
 from sentiment140_bert.models.save import save_tokenizer as save_tokenizer
 from sentiment140_bert.models.save import write_calibration as write_calibration
 from sentiment140_bert.models.staging import SAFETENSORS as SAFETENSORS
+from sentiment140_bert.models.staging import compare_settings as compare_settings
 from sentiment140_bert.models.staging import find_weights as find_weights
 from sentiment140_bert.models.staging import resolve_commit as resolve_commit
 from sentiment140_bert.models.tokenizer import load_tokenizer as load_tokenizer

@@ -17,6 +17,7 @@ from sentiment140_bert.trust.model_files import UnusableFile, check_shape, read_
 # ---- config.json
 # Keys that no class of config declares, or that lead elsewhere whatever they hold.
 HANDLED_APART = {"num_labels", "id2label", "label2id", "model_type", "tokenizer_class", "dtype", "torch_dtype"}
+HANDLED_APART |= {"pruned_heads"}  # which transformers 4 leaves out
 QUANTIZED = ("quantization_config", "compression_config")
 WORD = re.compile(r"[^/\\:\x00-\x1f]{0,100}")  # no path, no address
 DROPPED = object()

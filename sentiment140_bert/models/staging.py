@@ -264,6 +264,25 @@ def find_weights(folder: Path) -> list[Path]:
         return sorted({*_find_weights(find, config, str(folder), lambda: _list_names(str(folder), None)).values()})
 
 
+def compare_settings(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings in the ``config.json`` of a model folder, and those with which its model is loaded here.
+
+    Both have the number type as ``dtype`` or ``torch_dtype``; where the file has none, it is that of the weights.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    files = find_weights(folder)
+    with explain_errors(str(folder)):
+        stated, contents = read_object(folder / CONFIG), read_headers(files)
+        loaded = allowed_settings.filter_config(stated, contents.widest, labels=True)
+    loaded |= {"dtype": "float32", "torch_dtype": "float32", "num_labels": stated.get("num_labels")}
+    others = sorted(dtype for dtype in contents.dtypes if "F" in dtype and dtype != "F32")
+    if others and not (stated.get("dtype") or stated.get("torch_dtype")):
+        stated["dtype"] = ", ".join(others)
+    return stated, loaded
+
+
 def _is_safe_name(value: Any) -> bool:
     endings = (".safetensors", ".safetensors.index.json")
     return isinstance(value, str) and not {*"/\\"} & {*value} and value.endswith(endings)

@@ -27,11 +27,13 @@ class Contents(NamedTuple):
         tensors: Number of tensors.
         numbers: Elements of all of them.
         widest: The largest dimension of one.
+        dtypes: Their number types, as safetensors call them.
     """
 
     tensors: int
     numbers: int
     widest: int
+    dtypes: frozenset[str] = frozenset()
 
 
 # The most that a model without weights may have: eight GiB of float32.
@@ -48,15 +50,19 @@ def read_headers(files: Iterable[Path]) -> Contents:
     from safetensors import safe_open
 
     shapes: list[list[int]] = []
+    dtypes: set[str] = set()
     for file in files:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
         if length > LARGEST_HEADER:
             raise UnusableFile(f"{file.name} is damaged: its header has {length:,} bytes")
         with safe_open(file, framework="pt") as tensors:
-            shapes += [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118 - no mapping
+            slices = [tensors.get_slice(name) for name in tensors.keys()]  # noqa: SIM118 - no mapping
+            shapes += [part.get_shape() for part in slices]
+            dtypes |= {part.get_dtype() for part in slices}
     numbers = sum(map(math.prod, shapes))
-    return Contents(len(shapes), numbers, max((max(shape, default=1) for shape in shapes), default=1))
+    widest = max((max(shape, default=1) for shape in shapes), default=1)
+    return Contents(len(shapes), numbers, widest, frozenset(dtypes))
 
 
 def build_shape(config: PreTrainedConfig, contents: Contents) -> PreTrainedModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards.facts import read_graphs
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.files import hash_file, write_folder_whole, write_json
-from sentiment140_bert.publishing.checks import FALSE, WARNING, Check, leave_unchecked, settle
+from sentiment140_bert.publishing.checks import FALSE, Check, leave_unchecked, settle
 from sentiment140_bert.run import GRAPHS, GRAPHS_NOTE, RunDir
 
 if TYPE_CHECKING:
@@ -89,19 +88,18 @@ def check_graphs(
     Returns:
         The right note, with its own numbers where they are within the tolerance; and the checks.
     """
-    checks = [*_list_unknown_graphs(folder, repo_id, claimed)]
     if claimed is None:
-        return None, checks
+        return None, []
     try:
         measured, wrong = _measure_graphs(claimed, folder, repo_id, classifier)
     except MissingExtra as error:
-        return claimed, [*checks, leave_unchecked("ONNX graphs", None, " ".join(str(error).split()))]
+        return claimed, [leave_unchecked("ONNX graphs", None, " ".join(str(error).split()))]
     if wrong:
-        return claimed, [*checks, *wrong]
+        return claimed, wrong
     texts = measured["texts"]
     settled, leaves = settle(claimed, measured, lambda path, *_: INT8_TOLERANCE * texts if "int8" in path else 0)
     measured_leaves = [leaf for leaf in leaves if leaf.path[0] != "packages"]
-    return settled, checks + [leaf.as_check(f"{GRAPHS_NOTE}: {'.'.join(leaf.path)}") for leaf in measured_leaves]
+    return settled, [leaf.as_check(f"{GRAPHS_NOTE}: {'.'.join(leaf.path)}") for leaf in measured_leaves]
 
 
 def _measure_graphs(
@@ -132,17 +130,3 @@ def _measure_graphs(
 
 def _list_graphs(note: schemas.Graphs) -> list[tuple[str, schemas.Graph]]:
     return [("fp32", note["graphs"]["fp32"]), ("int8", note["graphs"]["int8"])]
-
-
-def _list_unknown_graphs(folder: Path, repo_id: str | None, note: schemas.Graphs | None) -> Iterator[Check]:
-    """Warn of graphs that the note does not name: nothing says what they were made from."""
-    from sentiment140_bert.hub import fetch
-
-    names = (
-        fetch.list_files("model", repo_id, folder.name)
-        if repo_id
-        else [path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")]
-    )
-    known = {GRAPHS[kind] for kind, _ in _list_graphs(note)} if note else set()
-    for name in sorted(name for name in names if name.endswith(".onnx") and name not in known):
-        yield Check(name, name, None, WARNING, f"{GRAPHS_NOTE} does not say what it was made from")

@@ -21,7 +21,7 @@ from sentiment140_bert.errors import DataError, FalseDataError, ModelError, RunE
 from sentiment140_bert.evaluation.run import score_splits
 from sentiment140_bert.files import Place, expand_path, hash_file, to_name
 from sentiment140_bert.inference.predict import load_classifier
-from sentiment140_bert.publishing import origin, others, pages
+from sentiment140_bert.publishing import origin, others, page_files, pages
 from sentiment140_bert.publishing.checks import (
     CLAIMED,
     FALSE,
@@ -40,7 +40,7 @@ from sentiment140_bert.publishing.checks import (
 )
 from sentiment140_bert.publishing.graphs import check_graphs
 from sentiment140_bert.recipe import FILE_SETTINGS, SOURCE_SETTINGS, DataConfig, as_data, load_recipe
-from sentiment140_bert.run import TRAINING_ROWS, RunDir, saved_recipe
+from sentiment140_bert.run import GRAPHS, GRAPHS_NOTE, MODEL_PAGES, TRAINING_ROWS, RunDir, saved_recipe
 from sentiment140_bert.schemas import REPO_ID
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from sentiment140_bert.recipe import Recipe
 
 log = logging.getLogger(__name__)
-PATTERNS = ["*.json", "*.yaml", "*.md", "*.txt", "model*.safetensors", TRAINING_ROWS, ".eval_results/*", "figures/*"]
+PATTERNS = [*(f"*{ending}" for ending in page_files.TEXTS), "model*.safetensors", TRAINING_ROWS]
+PATTERNS += [".eval_results/*", "figures/*"]
 OWN_FILES = ("metrics.json", "recipe.yaml", "data.json", "environment.json")
 WEIGHTS, FINGERPRINT = VALUE_NAMES["weights_sha256"], VALUE_NAMES["data_fingerprint"]
 MODEL_LINE = re.compile(r"^The splits that \[([^\]\n]+)\]\(", re.MULTILINE)
@@ -94,7 +95,21 @@ def verify(
         checks = [*others.check_page(page.folder, page.model_id, missing, data, tolerance)]
     else:
         checks = [*_check_own_page(page, data, tolerance)]
+    checks += page_files.check_settings(page.folder, WARNING if missing else FALSE)
+    if page.commit:
+        checks += _list_other_files(page, page.commit, is_own=not missing)
     return VerifyResult(name, page.commit, reach_verdict(checks), tolerance, tuple(check.clean() for check in checks))
+
+
+def _list_other_files(page: Page, commit: str, is_own: bool) -> Iterator[Check]:
+    """List the files of a page on the Hub that nothing else here compares."""
+    from sentiment140_bert.hub import fetch
+
+    names = {*fetch.list_files("model", page.model_id, commit)}
+    names |= {path.relative_to(page.folder).as_posix() for path in page.folder.rglob("*") if path.is_file()}
+    graphs = (GRAPHS_NOTE, *GRAPHS.values()) if GRAPHS_NOTE in names else ()
+    known = (*MODEL_PAGES, *graphs) if is_own else ()
+    yield from page_files.list_other_files(page.folder, names, known, WARNING if is_own else CLAIMED)
 
 
 def _find_page(name: str, revision: str | None) -> Page:

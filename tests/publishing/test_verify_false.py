@@ -167,6 +167,16 @@ FILES: dict[str, tuple[Any, ...]] = {
     "a label of the dataset that is pinned": (lambda page: page.move_pin(change_label(page)), "dataset", "test"),
     "rows of the dataset": (change_rows_of_dataset,),
 }
+EVIL = {"AutoModelForSequenceClassification": "evil.Evil"}
+SETTINGS: dict[str, Any] = {
+    "dtype": "float16",
+    "torch_dtype": "bfloat16",
+    "label2id": {"positive": 0, "negative": 1},
+    "auto_map": EVIL,
+    "custom_pipelines": {"text-classification": {"impl": "evil.Evil", "pt": ["AutoModelForSequenceClassification"]}},
+    "pruned_heads": {"0": [0]},
+    "function_to_apply": "none",
+}
 UNUSABLE: dict[str, tuple[Any, ...]] = {
     "no weights": (lambda page: page.remove(WEIGHTS), "weights' sha256"),
     "a tokenizer with more words than the model": replace_json("tokenizer.json", add_words),
@@ -176,6 +186,16 @@ UNUSABLE: dict[str, tuple[Any, ...]] = {
 def test_other_weights_tokenizers_and_data_are_named(find_missed) -> None:
     assert find_missed(FILES) == []
     assert find_missed(UNUSABLE, codes=(1, 2)) == []
+
+
+def test_settings_with_which_others_get_other_answers_are_false(published: Published, verify: Verify) -> None:
+    """Number type, names of labels and code are not those of the model that is scored."""
+    published.change_json("config.json", lambda config: config.update(SETTINGS))
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    named = verdict.named()
+    assert [key for key in SETTINGS if f"config.json: {key} |" not in named] == []
+    assert len(named.splitlines()) == len(SETTINGS), named
 
 
 def test_a_change_of_the_dataset_on_main_is_none_at_the_pinned_commit(published: Published, verify: Verify) -> None:

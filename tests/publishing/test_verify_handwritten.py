@@ -118,6 +118,33 @@ def test_a_number_like_a_claim_is_a_warning_and_strictly_an_error(published: Pub
     assert verify(MODEL).code == 0
 
 
+OTHER_FILES = {
+    "RESULTS.md": ("# Results\n\nAn accuracy of 0.99.\n", "accuracy of 0.99"),
+    "eval/all_results.json": ('{"eval_accuracy": 0.99}', "0.99"),
+    "runs/1/events.out.tfevents.1.x": ("0.99", "not checked"),
+    "pytorch_model.bin": ("other weights", "not checked"),
+    "model-00001-of-00002.safetensors": ("other weights", "not checked"),
+}
+
+
+def test_files_of_the_repository_that_nothing_compares_are_named(published: Published, verify: Verify) -> None:
+    """They are listed, with a warning where they read like a claim or may hold scores or other weights."""
+    for name, text in (("NOTES.md", "By two students."), ("photo.png", "x"), ("vocab.json", '{"accuracy": 95}')):
+        published.hub.write(MODEL, name, text.encode())
+    verdict = verify(MODEL, "--strict")
+    assert (verdict.code, verdict.named("warning")) == (0, "")
+    assert "photo.png | photo.png | None | it was not checked" in verdict.named("claimed")
+    assert "NOTES.md" in verdict.named("claimed")
+    for name, (text, _) in OTHER_FILES.items():
+        published.hub.write(MODEL, name, text.encode())
+    verdict = verify(MODEL, "--strict")
+    assert (verdict.code, verdict.result["verdict"]) == (1, "true")
+    warnings = verdict.named("warning").splitlines()
+    assert len(warnings) == len(OTHER_FILES)
+    for name, (_, words) in OTHER_FILES.items():
+        assert any(line.startswith(name) and words in line for line in warnings), name
+
+
 def test_facts_of_a_run_that_read_like_claims_are_warnings(published: Published, verify: Verify) -> None:
     """They stand in marked sections, and nobody can measure what a processor is called."""
     publish_forged_facts(published, ENVIRONMENT, lambda env: env.update(cpu="accuracy 99.9 %"))

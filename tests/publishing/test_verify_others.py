@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load, save
 from sklearn.metrics import f1_score, precision_score
 
 from hub_server import HubServer
@@ -76,6 +78,25 @@ def test_a_right_score_of_other_names_is_a_warning(
     assert f"on {TWEETS} (test)" in verdict.named("true")
     assert (verdict.code, verdict.named()) == (1 if named else 0, ""), verdict.named("warning")
     assert (named in verdict.named("warning"), verdict.result["warnings"] > 0) == (True, bool(named))
+
+
+def test_another_precision_or_code_of_the_snippet_is_a_warning(hub_model: HubServer, verify_card, measured) -> None:
+    """The scores are those of float32 and of transformers' own code."""
+    config = json.loads(hub_model.files(MODEL)["config.json"])
+    notes = {"_name_or_path": "/home/anna/model", "finetuning_task": "sst-2", "torch_dtype": "float32"}
+    right = index(result(accuracy=measured["test"]["accuracy"]))
+    hub_model.write(MODEL, "config.json", json.dumps(config | notes).encode())
+    hub_model.write(MODEL, "pytorch_model.bin", b"other weights")
+    verdict = verify_card(right, "--strict")
+    assert (verdict.code, "pytorch_model.bin" in verdict.named("claimed")) == (0, True), verdict.named("warning")
+    changes = {"torch_dtype": "float16", "auto_map": {"AutoConfig": "evil.Evil"}}
+    hub_model.write(MODEL, "config.json", json.dumps(config | changes).encode())
+    verdict = verify_card(right)
+    assert (verdict.code, verdict.result["warnings"]) == (0, 2)
+    weights = {name: tensor.half() for name, tensor in load(hub_model.files(MODEL)["model.safetensors"]).items()}
+    hub_model.write(MODEL, "config.json", json.dumps({**config, "dtype": None}).encode())
+    hub_model.write(MODEL, "model.safetensors", save(weights, {"format": "pt"}))
+    assert "config.json: dtype | F16 | float32" in verify_card(right).named("warning")
 
 
 def test_results_of_another_author_are_unchecked(hub_model: HubServer, verify_card, measured) -> None:
