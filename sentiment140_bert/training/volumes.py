@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sentiment140_bert.errors import FullDiskError, RunError, S140Error
+from sentiment140_bert.errors import FullDiskError, RunError, S140Error, first_line
 from sentiment140_bert.files import TEMPORARY, remove_path
 from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import LOCK
@@ -29,11 +29,8 @@ OTHER_MOUNTS = "S140_VOLUMES"  # further such folders, separated by colons
 CHECKPOINTS = "checkpoints"
 LOCAL_DISK = Path("/local_disk0")  # of a Databricks machine; elsewhere the folder for temporary files
 
-RANKS = {
-    "recipe.yaml": 1,
-    "metrics.json": 3,
-    "complete.json": 3,
-}  # 0 for other files at the top, 2 for those in folders
+# The order in which files are copied: 0 for others at the top, 2 for those in folders.
+RANKS = {"recipe.yaml": 1, "metrics.json": 3, "complete.json": 3}
 
 Train = Callable[[Path, Callable[[], None]], TrainResult]
 
@@ -143,9 +140,7 @@ class VolumeCopy:
         try:
             self.update()
         except (OSError, RunError) as error:
-            log.warning(
-                "%s is not up to date: %s. It is tried again after the next checkpoint", self.target.path, error
-            )
+            log.warning("%s is tried again after the next checkpoint: %s", self.target.path, first_line(error))
 
     def update(self) -> None:
         """Copy the run's files and its complete checkpoints, each manifest last; then remove older checkpoints."""
