@@ -161,22 +161,15 @@ class VolumeCopy:
                 shutil.rmtree(checkpoint)
 
     def save(self) -> None:
-        """Copy what there is: a finished run, or one that can be resumed."""
-        if self.local.is_finished():
-            self.finish()
-        elif self.local.is_run():
-            self.update()
-
-    def finish(self) -> None:
-        """Copy the finished run; checkpoints that it keeps are there already."""
+        """Copy what there is: a finished run, with the checkpoints that it keeps, or one that can be resumed."""
         from sentiment140_bert.training import checkpoints
 
-        log.info("copying the run to %s", self.target.path)
-        self._start()
-        _copy(self.local.path, self.target.path, CHECKPOINTS)
+        if not self.local.is_run():
+            return
+        self.update()
         if self.local.is_own():
             self.target.remember()
-        if not checkpoints.list_complete(self.local.checkpoints):
+        if self.local.is_finished() and not checkpoints.list_complete(self.local.checkpoints):
             checkpoints.remove_checkpoints(self.target)
 
     def _start(self) -> None:

@@ -225,20 +225,23 @@ def test_a_run_that_cannot_be_copied_stays_where_it_is(
         assert RunDir(run).is_finished()
 
 
-def test_a_volume_that_refuses_once_does_not_end_the_training(
-    volume: Path, encoder: Path, s140, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [6, 12])
+def test_a_volume_that_refuses_a_checkpoint_once_gets_it_later(
+    volume: Path, encoder: Path, s140, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     copyfile, refused = shutil.copyfile, [OSError(errno.EIO, os.strerror(errno.EIO))]
 
     def refuse_once(source: Path, target: Path) -> None:
-        if refused:
+        if refused and Path(target).parent.name == f"checkpoint-{step}":
             raise refused.pop()
         copyfile(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", refuse_once)
-    result = s140("train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder, num_train_epochs=2))
-    assert "is tried again after the next checkpoint" in result.stderr
+    words = [*flags(model_name_or_path=encoder, num_train_epochs=2), "--keep-checkpoints"]
+    assert "is tried again after the next checkpoint" in s140("train", "--output-dir", volume / "run", *words).stderr
     assert RunDir(volume / "run").is_finished()
+    complete = checkpoints.list_complete(volume / "run" / "checkpoints")
+    assert [path.name for path in complete] == ["checkpoint-6", "checkpoint-12"]
 
 
 def test_a_full_disk_is_named_wherever_it_is(volume: Path, encoder: Path, s140, monkeypatch) -> None:
