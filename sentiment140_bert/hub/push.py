@@ -37,7 +37,8 @@ REMOVABLE = {
     "dataset": tuple(f"{config}/*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.parquet" for config in CONFIGS),
     "space": (),
 }
-COMMAND = "s140 push-to-hub"  # in each commit's description, and in its title by default: by these it is known
+COMMAND = "s140 push-to-hub"
+DESCRIPTION = re.compile(rf"Published by {COMMAND}, run [0-9a-f]*\.")  # of each commit, by which it is known
 SHA256_DIGITS = 64  # by which the Hub names large files; the others by git's sha1
 REF = re.compile(r"(?!.*\.\.)[\w][\w./-]{0,99}")
 
@@ -267,13 +268,13 @@ def list_commits(hub: Hub, target: Target) -> list[GitCommitInfo]:
 
 
 def is_of_user(hub: Hub, commit: GitCommitInfo) -> bool:
-    """Return True for a push of the user who is logged in, of whichever run."""
-    return hub.user in commit.authors and COMMAND in f"{commit.title}\n{commit.message}"
+    """Return True for a push of the user who is logged in, of whichever run; merges and reverts of pushes are none."""
+    return {*commit.authors} == {hub.user} and DESCRIPTION.fullmatch(commit.message.strip()) is not None
 
 
 def is_of_run(commit: GitCommitInfo, target: Target) -> bool:
-    """Return True for a push of the target's run, by whichever user."""
-    return target.description in commit.message
+    """Return True for a push of the target's run, by whichever user; merges and reverts of pushes are none."""
+    return bool(commit.message.strip() == target.description)
 
 
 def read_hashes(hub: Hub, target: Target, names: Iterable[str], revision: str) -> dict[str, str]:

@@ -144,8 +144,8 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         return
     card, commit = push.read_card(hub, target)
     commits = push.list_commits(hub, target)
-    pushes = [[made for made in commits if push.is_of_user(hub, made)], find_pushes(hub, run, target, commits)]
-    own = {made[0].commit_id for made in pushes if made}
+    own = {made.commit_id for made in [made for made in commits if push.is_of_user(hub, made)][:1]}
+    own |= {*find_pushes(hub, run, target, commits)}
     if commit in own:
         return
     listed = fetch.list_files(target.kind, target.repo_id, commit)
@@ -197,23 +197,19 @@ def _is_new_space(hub: Hub, target: Target, commits: Sequence[GitCommitInfo]) ->
     return WELCOME in (page or "")
 
 
-def find_pushes(hub: Hub, run: RunDir, target: Target, commits: Sequence[GitCommitInfo]) -> list[GitCommitInfo]:
-    """Return those of the branch's commits by which this run was pushed there, newest first.
+def find_pushes(hub: Hub, run: RunDir, target: Target, commits: Sequence[GitCommitInfo]) -> list[str]:
+    """Return the commits by which this run was pushed to the target's branch, or into the last pull request, which may
+    have been merged; those of the branch first, the newest first.
 
-    The Hub's word counts, not that of the run directory, which may be a stranger's. A merged pull request names the
-    commits that it was made of.
+    The Hub's word counts, not that of the run directory, which may be a stranger's.
     """
     from sentiment140_bert.hub import push
 
     last = run.read_publications().get(target.kind, {})
     revision = last.get("revision") or ""
-    proposed: list[str] = []
     if last.get("repo_id") == target.repo_id and revision.startswith("refs/pr/") and revision != target.revision:
-        proposal = push.list_commits(hub, replace(target, revision=revision))
-        proposed = [made.commit_id for made in proposal if push.is_of_run(made, target)]
-    return [
-        made for made in commits if push.is_of_run(made, target) or any(commit in made.message for commit in proposed)
-    ]
+        commits = [*commits, *push.list_commits(hub, replace(target, revision=revision))]
+    return list(dict.fromkeys(made.commit_id for made in commits if push.is_of_run(made, target)))
 
 
 def check_access(destination: Destination) -> None:

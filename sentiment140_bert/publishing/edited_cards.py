@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from sentiment140_bert import schemas
@@ -17,6 +18,8 @@ from sentiment140_bert.run import RunDir
 if TYPE_CHECKING:
     from sentiment140_bert.hub.client import Hub
     from sentiment140_bert.hub.push import Target
+
+COMMIT = re.compile(r"\(([0-9a-f]{40})\)")  # of a pull request, in the message of its merge
 
 
 def merge_dataset_card(dataset: Files, on_hub: str | None) -> Files:
@@ -63,18 +66,20 @@ def collect_model_files(hub: Hub, run: RunDir, metrics: schemas.Scores, target: 
 
 
 def _read_last_card(hub: Hub, run: RunDir, target: Target) -> str | None:
-    """Return the card of the last push from this run directory to this place; None unless the run was pushed there."""
+    """Return the card of the last push from this run directory that the branch has, under whichever name it went there,
+    or by a merged pull request, whose commit names its own; None unless the Hub knows the run."""
     from sentiment140_bert.hub import fetch, push
 
-    noted = run.read_publications().get("model", {}).get("commits", {}).get(name_place(target.repo_id, target.revision))
-    if not noted:
-        return None
     history = push.list_commits(hub, target)
-    pushes = find_pushes(hub, run, target, history)
-    since_first = history[: history.index(pushes[-1]) + 1] if pushes else []
-    if noted["commit"] not in [made.commit_id for made in since_first]:
+    if not find_pushes(hub, run, target, history):
         return None
-    return fetch.read_text(hub, target.kind, target.repo_id, "README.md", noted["commit"])
+    noted = {last["commit"] for last in run.read_publications().get("model", {}).get("commits", {}).values()}
+    for made in history:
+        if commit := next(
+            (commit for commit in noted if commit in (made.commit_id, *COMMIT.findall(made.message))), None
+        ):
+            return fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit)
+    return None
 
 
 def name_place(repo_id: str, revision: str | None) -> str:

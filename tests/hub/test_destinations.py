@@ -76,22 +76,53 @@ def test_what_a_reviewer_changes_in_a_pull_request_is_not_replaced(hub: HubServe
     assert "did not write: config.json, vocab.txt." in " ".join(refused.stderr.split())
 
 
+def merge(hub: HubServer, repo_id: str, author: str) -> None:
+    """Merge a first pull request on the website, whose merges name the commits, and keep the title in theirs."""
+    repo, proposal = hub.repos["model", repo_id], hub.commits(repo_id, revision="refs/pr/1")[0]
+    files = hub.commits(repo_id)[0].files | proposal.files
+    message = f"\n\n- {proposal.title} ({proposal.oid})\n"
+    merged = replace(
+        proposal, title=f"{OURS} (#1)", author=author, description=message, parent=hub.head(repo_id), files=files
+    )
+    repo.add("refs/heads/main", merged)
+    repo.discussions[0]["status"] = "merged"
+
+
 @pytest.mark.parametrize("title", [(), ("--commit-message", "Add a winter")])
 def test_a_merged_pull_request_is_known_as_the_runs_own(hub: HubServer, push, run_copy: Path, title) -> None:
     hub.create("somebody/model")
     to = ("--repo-id", "somebody/model", *title)
     push("--create-pr", to=to)
-    repo, proposal = hub.repos["model", "somebody/model"], hub.commits("somebody/model", revision="refs/pr/1")[0]
-    message = f"\n\n- {proposal.title} ({proposal.oid})\n"  # as the Hub writes it
-    repo.add(
-        "refs/heads/main", replace(proposal, title=f"{proposal.title} (#1)", author="somebody", description=message)
-    )
-    repo.discussions[0]["status"] = "merged"
+    merge(hub, "somebody/model", "somebody")
     hub.accounts[TOKEN] = Account("tester", orgs=("somebody",))
     edit(run_copy)
     push(to=to)
     hub.write("somebody/model", "config.json", b"of a colleague")
     assert "did not write: config.json." in " ".join(push("--license", "mit", to=to, code=1).stderr.split())
+
+
+@pytest.mark.parametrize("author", ["tester", "somebody"])
+def test_a_merge_holds_the_work_of_others_too(hub: HubServer, push, run_copy: Path, author: str) -> None:
+    push("--create-pr", to=JUST_MODEL)
+    hub.write(MODEL, "config.json", b"of a reviewer", revision="refs/pr/1")
+    hub.write(MODEL, "vocab.txt", b"of a colleague")
+    merge(hub, MODEL, author)
+    edit(run_copy)
+    assert "did not write: config.json, vocab.txt." in " ".join(push(to=JUST_MODEL, code=1).stderr.split())
+
+
+@pytest.mark.parametrize("title", [f'Revert "{OURS}"', f"What {OURS} did", OURS])
+def test_a_commit_by_hand_is_no_push(hub: HubServer, push, run_copy: Path, title: str) -> None:
+    """Although its title or message mentions one, and this user made it."""
+    push(to=JUST_MODEL)
+    head = hub.write(MODEL, "config.json", b"of a colleague")
+    last = hub.commits(MODEL)[0]
+    message = f"This reverts commit {head}.\n\n{hub.commits(MODEL)[1].description}"
+    hub.repos["model", MODEL].add(
+        "refs/heads/main", replace(last, title=title, author="tester", description=message, parent=head)
+    )
+    edit(run_copy)
+    assert "did not write: config.json." in " ".join(push(to=JUST_MODEL, code=1).stderr.split())
 
 
 def test_a_pull_request_of_another_title_is_not_continued(hub: HubServer, push) -> None:

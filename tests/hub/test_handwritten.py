@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,31 @@ def test_text_survives_that_the_card_was_deleted_here(
     assert "Another Processor" in card(hub)
     assert NOTE in card(hub)
     assert NOTE in local_card(run_copy)
+
+
+@pytest.mark.parametrize("way", ["merged", "another branch", "renamed"])
+def test_text_that_was_removed_on_the_hub_stays_removed_whichever_way_it_went_there(
+    hub: HubServer, push, run_copy: Path, way: str
+) -> None:
+    edit_here(run_copy, USE, NOTED)
+    push({"merged": "--create-pr", "another branch": "--revision=dev"}.get(way, "--public"), to=JUST_MODEL)
+    repo = hub.repos["model", MODEL]
+    if way == "merged":
+        proposal = hub.commits(MODEL, revision="refs/pr/1")[0]
+        message = f"\n\n- {proposal.title} ({proposal.oid})\n"
+        repo.add("refs/heads/main", replace(proposal, title=f"{proposal.title} (#1)", description=message))
+        repo.discussions[0]["status"] = "merged"
+    elif way == "another branch":
+        repo.refs["refs/heads/main"] = repo.refs["refs/heads/dev"]
+    to = JUST_MODEL
+    if way == "renamed":
+        hub.repos["model", SECOND[1]] = hub.repos.pop(("model", MODEL))
+        to = SECOND
+    text = card(hub, to[1])
+    hub.write(to[1], "README.md", text.replace(NOTE, "").encode())
+    push(to=to)
+    assert NOTE not in card(hub, to[1])
+    assert NOTE not in local_card(run_copy)
 
 
 def test_the_same_text_on_both_sides_is_no_conflict(hub: HubServer, push, pushed: Path) -> None:
