@@ -45,7 +45,8 @@ else:
 
 log = logging.getLogger(__name__)
 FLAGS = "the flags"  # the origin of what a user chose
-PLACES = ("checkpoint_repo_id", "trackio_space_id", "register_model")  # settings that say where things are sent
+PLACES = ("checkpoint_repo_id", "trackio_space_id")  # settings that say where things are sent
+REGISTERED = "register_model"  # the setting that says which registered model gets a version
 MOST_PROBLEMS = 50  # reported at once
 CHANGEABLE = ("report_to", "run_name", "keep_checkpoints")  # when a run resumes: without influence on the weights
 
@@ -107,9 +108,11 @@ class Recipe(Section):
         for key, value in values.items():
             plain[SECTION_BY_KEY.get(key, "training")][key] = value
         recipe = parse_recipe(plain, origin)
-        for key in PLACES if origin == FLAGS else ():
-            if values.get(key):
+        if origin == FLAGS:
+            for key in filter(values.get, PLACES):
                 trust.remember_place(key, str(values[key]))
+            if values.get(REGISTERED):
+                trust.name_now(REGISTERED, str(values[REGISTERED]))
         return recipe
 
 

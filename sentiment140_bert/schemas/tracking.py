@@ -32,6 +32,7 @@ class TrackerState(TypedDict, total=False):
     key: str
     experiment: str
     theirs: bool
+    note: str
 
 
 class LastCommit(TypedDict):

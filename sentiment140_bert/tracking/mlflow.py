@@ -21,7 +21,7 @@ from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking import mlflow_models
 from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, absolute, check_artifacts
 from sentiment140_bert.tracking.sync_state import foreign_run, make_id
-from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun
+from sentiment140_bert.tracking.tracked_run import CARD, Point, RunStatus, TrackedRun, digest
 from sentiment140_bert.tracking.tracker import PROJECT, Remember, Tracker
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ KEY = "s140.key"
 CALLERS = "mlflow run"  # the kind of place that a caller's own active run is
 AT_ONCE = 1000  # metrics that a server takes in one request
 NOTE = 8000  # characters of a tag
+DESCRIPTION = "mlflow.note.content"  # the tag that MLflow shows as a run's description
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 WEIGHTS_TIMEOUT = 300  # seconds: a server may pass them on to a bucket before it answers
 
@@ -80,6 +81,7 @@ class Mlflow(Tracker):
     def open(self, remember: Remember) -> None:
         import mlflow
 
+        self.remember = remember
         is_named = mlflow.is_tracking_uri_set()
         self.uri = (not is_named and self.state.get("tracking_uri")) or mlflow.get_tracking_uri()
         trust.remember_place("mlflow", absolute(self.uri))
@@ -107,7 +109,7 @@ class Mlflow(Tracker):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + AT_ONCE])
 
     def file(self, name: str, content: bytes) -> None:
-        folder, _, last = name.rpartition("/")
+        folder, _, last = (f"s140/{name}" if self.state.get("theirs") else name).rpartition("/")
         with tempfile.TemporaryDirectory(prefix="s140-") as temporary:
             path = Path(temporary) / last
             path.write_bytes(content)
@@ -115,7 +117,16 @@ class Mlflow(Tracker):
             if name == "data.json":
                 self._inputs(json.loads(content))
             elif name == CARD:
-                self.client.set_tag(self.run_id, "mlflow.note.content", _shorten_card(content.decode()))
+                self._describe_by_card(_shorten_card(content.decode()))
+
+    def _describe_by_card(self, note: str) -> None:
+        """Make the card the run's description, unless a person wrote another one there."""
+        there = self.client.get_run(self.run_id).data.tags.get(DESCRIPTION, "")
+        if there and digest(there.encode()) != self.state.get("note"):
+            return
+        self.client.set_tag(self.run_id, DESCRIPTION, note)
+        self.state["note"] = digest(note.encode())
+        self.remember({"note": self.state["note"]})
 
     def scores(self) -> None:
         when, step = self.tracked_run.run.metrics.stat().st_mtime, self.tracked_run.last_step()
@@ -125,21 +136,13 @@ class Mlflow(Tracker):
         for kind, url in self.tracked_run.urls().items():
             self.client.set_tag(self.run_id, f"published.{kind}", url)
 
-    def model(self) -> None:
+    def model(self) -> bool:
         settings = self.tracked_run.settings
         if settings.log_model is False:
-            return
+            return True
         with _default_uri(self.uri), _long_timeout():
-            model_uri = mlflow_models.log(self.tracked_run, self.run_id)
-            if settings.register_model and not self.tracked_run.run.is_own():
-                log.warning(
-                    "mlflow: not registered as %s, because %s was not trained here. If it is yours, repeat its "
-                    "`s140 train` command first",
-                    *(settings.register_model, self.tracked_run.run.path),
-                )
-            elif settings.register_model:
-                version = mlflow_models.register(self.tracked_run, model_uri, self.run_id)
-                log.info("mlflow: registered as %s, version %s", settings.register_model, version)
+            model_uri = mlflow_models.log_model(self.tracked_run, self.run_id)
+            return settings.register_model is None or mlflow_models.register(self.tracked_run, model_uri, self.run_id)
 
     def close(self, status: RunStatus) -> None:
         if self.monitor is not None:
@@ -220,10 +223,11 @@ class Mlflow(Tracker):
         params = {name: str(value) for name, value in self.tracked_run.params().items() if name not in run.data.params}
         tags = {"group": settings.group, "job_type": settings.job_type, "tags": ",".join(settings.tags)}
         tags |= {"s140.run": self.tracked_run.title, PARENT: settings.parent_run}
+        kept = run.data.tags if self.state.get("theirs") else {}
         self.client.log_batch(
             self.run_id,
             params=[Param(name, value[:500]) for name, value in params.items()],
-            tags=[RunTag(name, value) for name, value in tags.items() if value],
+            tags=[RunTag(name, value) for name, value in tags.items() if value and name not in kept],
         )
 
     def _inputs(self, data: dict[str, Any]) -> None:

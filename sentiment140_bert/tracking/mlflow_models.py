@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -10,11 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sentiment140_bert import trust
 from sentiment140_bert.errors import MissingExtra, ModelError, TrackerError, first_line
+from sentiment140_bert.recipe import REGISTERED, TrackingConfig
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking.mlflow_places import NO_OTHER_HOST, check_artifacts
 from sentiment140_bert.tracking.tracked_run import CARD, TrackedRun
 from sentiment140_bert.trust import check_folder, plain_yaml
 
+log = logging.getLogger(__name__)
 PREFIX = "models:/"
 REQUIREMENTS = ("torch", "transformers", "tokenizers")
 TEXT = "text"  # the column that a logged model reads
@@ -121,7 +126,7 @@ def _flavours(file: Path, name: str) -> dict[str, Any]:
     return flavours if isinstance(flavours, dict) else {}
 
 
-def log(tracked_run: TrackedRun, run_id: str) -> str:
+def log_model(tracked_run: TrackedRun, run_id: str) -> str:
     """Log ``model/`` as the run's model, unless these weights are logged already.
 
     Returns:
@@ -182,26 +187,50 @@ def _find_logged(run_id: str, sha: str) -> str | None:
     return None
 
 
-def register(tracked_run: TrackedRun, model_uri: str, run_id: str) -> str:
+def describe_registration(run: RunDir, settings: TrackingConfig) -> str:
+    """Return what the user allows by naming a registered model: that name and alias for this run."""
+    return f"{settings.register_model}@{settings.model_alias} for {run.path.resolve()}"
+
+
+def register(tracked_run: TrackedRun, model_uri: str, run_id: str) -> bool:
     """Make a logged model a version of the registered model that the settings name, and point the alias to it.
+
+    Nothing is registered unless the user named that model, in this process or when this machine trained the run. An
+    earlier version of these weights and this run is used again. An alias that names another version, perhaps a newer
+    one, is moved by the training alone.
 
     Args:
         tracked_run: The run, whose settings name the model and the alias.
-        model_uri: Result of :func:`log`.
+        model_uri: Result of :func:`log_model`.
         run_id: The run that the model belongs to.
 
     Returns:
-        The version; an earlier one of these weights and this run is used again.
+        True if it is registered.
     """
     import mlflow
 
-    name, sha = str(tracked_run.settings.register_model), tracked_run.weights()
+    run, settings = tracked_run.run, tracked_run.settings
+    name, alias, sha = str(settings.register_model), settings.model_alias, tracked_run.weights()
+    is_named = trust.is_named_now(REGISTERED, name)
+    is_known = run.is_own() and trust.is_known_place(REGISTERED, describe_registration(run, settings))
+    if not (is_named or is_known):
+        log.warning(
+            "mlflow: not registered as %s, which was not named for %s on this machine. If you trust it, repeat its "
+            "`s140 train` command with --register-model",
+            *(name, run.path),
+        )
+        return False
     client: Any = mlflow.MlflowClient()
-    version = (
+    version = str(
         _find_version(client, name, run_id, sha) or mlflow.register_model(model_uri, name, tags={SHA: sha}).version
     )
-    client.set_registered_model_alias(name, tracked_run.settings.model_alias, version)
-    return str(version)
+    log.info("mlflow: registered as %s, version %s", name, version)
+    served = client.get_registered_model(name).aliases.get(alias)
+    if tracked_run.live or is_named or served is None:
+        client.set_registered_model_alias(name, alias, version)
+    elif str(served) != version:
+        log.warning("mlflow: %s@%s stays version %s; set the alias in MLflow to serve %s", name, alias, served, version)
+    return True
 
 
 def _find_version(client: Any, name: str, run_id: str, sha: str | None) -> str | None:

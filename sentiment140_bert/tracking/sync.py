@@ -157,8 +157,7 @@ class Sync:
         self.read = version, len(history)
         for name, content in files.items():
             self._send_file(name, content)
-        if weights:
-            self.tracker.model()
+        if weights and self.tracker.model():
             self.files["weights"] = weights
             self._remember_sent()
 

@@ -86,9 +86,9 @@ class Tracker(ABC):
     def published(self) -> None:
         """Send the addresses of what was published."""
 
-    def model(self) -> None:
-        """Send the model, if that was asked for and the service keeps models."""
-        return None
+    def model(self) -> bool:
+        """Send the model, if that was asked for and the service keeps models; return True if nothing of it is left."""
+        return True
 
     @abstractmethod
     def close(self, status: RunStatus) -> None:

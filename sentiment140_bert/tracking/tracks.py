@@ -13,7 +13,7 @@ from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.files import Place, expand_path
 from sentiment140_bert.locks import lock_folder
-from sentiment140_bert.recipe import Recipe
+from sentiment140_bert.recipe import REGISTERED, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.results import TrackedAt
 from sentiment140_bert.run import RunDir, saved_recipe
@@ -30,7 +30,7 @@ def choose_trackers(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
 
     Raises:
         MissingExtra: The package of one is not installed.
-        TrackerError: The recipe registers the model, and MLflow is not among them, or the name was never given here.
+        TrackerError: The recipe registers the model, and MLflow is not among them, or nobody named it for this run.
     """
     from sentiment140_bert import tracking
 
@@ -43,21 +43,28 @@ def choose_trackers(run: RunDir, recipe: Recipe, resume: bool) -> list[str]:
             f"{', '.join(names) or 'no tracker'}.",
             "Add --report-to mlflow.",
         )
-    check_registration(recipe)
+    check_registration(run, recipe)
     return names
 
 
-def check_registration(recipe: Recipe) -> None:
-    """Raise TrackerError if a recipe, perhaps a stranger's, registers the model under a name that was never given here.
+def check_registration(run: RunDir, recipe: Recipe) -> None:
+    """Raise TrackerError if a recipe, perhaps a stranger's, registers the model by a name that was not given.
 
     What is served by that name and alias would be another model from then on.
     """
-    name = recipe.tracking.register_model
-    if name and not trust.is_known_place("register_model", name):
+    from sentiment140_bert.tracking.mlflow_models import describe_registration
+
+    settings = recipe.tracking
+    if settings.register_model is None:
+        return
+    place = describe_registration(run, settings)
+    if trust.is_named_now(REGISTERED, settings.register_model):
+        trust.remember_place(REGISTERED, place)
+    elif not trust.is_known_place(REGISTERED, place):
         raise TrackerError(
-            f"A recipe registers the model as {name}, which was never named on this machine. Nothing is registered, "
-            "because the recipe may come from a stranger.",
-            f"If you trust it, name it: --register-model {name}",
+            f"A recipe registers the model as {settings.register_model}, which was not named for {run.path}. Nothing "
+            "is registered, because the recipe may come from a stranger.",
+            f"If you trust it, name it: --register-model {settings.register_model}",
         )
 
 

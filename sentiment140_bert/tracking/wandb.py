@@ -146,7 +146,7 @@ class Wandb(Tracker):
     def published(self) -> None:
         self.run.summary.update({f"published/{kind}": url for kind, url in self.tracked_run.urls().items()})
 
-    def model(self) -> None:
+    def model(self) -> bool:
         if self.tracked_run.settings.log_model:
             import wandb
 
@@ -154,6 +154,7 @@ class Wandb(Tracker):
             for file in self.tracked_run.model_files():
                 artifact.add_file(str(file), name=file.relative_to(self.tracked_run.run.model).as_posix())
             self.run.log_artifact(artifact)
+        return True
 
     def close(self, status: RunStatus) -> None:
         if self.run is not self.callers_run:  # a run that the caller opened is left open

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 UNCLEAR = re.compile(r"[\\\s\x00-\x1f\x7f]")  # in an address
 LINE_END = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _named: set[str] = set()  # places, as they are noted, by this process
+_named_now: set[str] = set()  # those that count for this process alone
 LARGEST = {".md": 1_000_000, ".yaml": 1_000_000, ".yml": 1_000_000, ".json": 100_000_000, ".txt": 100_000_000}  # bytes
 LARGEST |= {".jsonl": 100_000_000}
 LARGEST_OF_RUN = 10_000_000  # bytes of a JSON file of a run; a slice of a split takes about 230 in metrics.json
@@ -130,6 +131,16 @@ def remember_place(kind: str, place: str) -> None:
             notes.write(f"{line}\n")
     except OSError as error:
         log.info("%s cannot be written (%s): %s must be named again next time", file, error.strerror, place)
+
+
+def name_now(kind: str, place: str) -> None:
+    """Note that the user named a place in this process, which counts for this process alone."""
+    _named_now.add(_line(kind, place))
+
+
+def is_named_now(kind: str, place: str) -> bool:
+    """Return True if the user named this place in this process."""
+    return _line(kind, place) in _named_now
 
 
 def is_known_place(kind: str, place: str) -> bool:

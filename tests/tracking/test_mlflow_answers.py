@@ -11,7 +11,6 @@ import pytest
 
 from eavesdropper import RESET, SWALLOW, Eavesdropper
 from mlflow_server import MlflowServer, runs_of, steps_of
-from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import sync
 from told import tell
 
@@ -103,7 +102,6 @@ def test_a_lost_answer_registers_no_second_version(
     run_copy: Path, proxy: Eavesdropper, mlflow_server, tmp_path: Path, times: int
 ) -> None:
     proxy.fail("model-versions/create", SWALLOW, times)
-    RunDir(run_copy).remember()
     assert tell(run_copy, "mlflow", log_model=True, register_model=f"lost_{times}")
     assert len(versions_of(mlflow_server, f"lost_{times}")) == 1
     (only,) = runs_of(mlflow_server, tmp_path.name)
@@ -117,7 +115,6 @@ def test_an_alias_that_could_not_be_set_is_set_later(
     import mlflow
 
     proxy.fail("registered-models/alias", 500, 3)
-    RunDir(run_copy).remember()
     assert tell(run_copy, "mlflow", log_model=True, register_model="aliased")
     logged = mlflow.MlflowClient(mlflow_server.url).get_model_version_by_alias("aliased", "champion")
     assert logged.version == "1"

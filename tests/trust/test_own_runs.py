@@ -12,11 +12,15 @@ from click.testing import CliRunner
 
 from conftest import as_csv, six_columns
 from hub_server import HubServer
+from sentiment140_bert import trust
 from sentiment140_bert.cli import main
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 from sentiment140_bert.recipe.privacy import make_arguments_public, make_public, strip_folders
+from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.tracking.mlflow_models import describe_registration
 from tiny_run import flags
+from told import tell
 
 pytest_plugins = "hub_fixtures"
 
@@ -136,3 +140,25 @@ def test_a_run_or_recipe_of_somebody_else_registers_no_model(
     named = CliRunner().invoke(main, [*train, "--register-model", "prod"])
     assert named.exit_code == 0, named.output
     assert client.get_model_version_by_alias("prod", "champion").version in (1, "1")
+    monkeypatch.setattr(trust, "_named_now", set())  # as in another process
+    train[-1] = str(tmp_path / "another")
+    assert "was not named for" in CliRunner().invoke(main, train).output  # that name is one run's
+    assert "not registered as prod" in CliRunner().invoke(main, ["evaluate", str(run_copy)]).output
+    assert len(client.search_model_versions("name = 'prod'")) == 1
+
+
+def test_an_alias_moves_by_training_alone(run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose server was down is registered later, and does not replace what was trained meanwhile."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    older, newer = run_copy, shutil.copytree(run_copy, tmp_path / "newer")
+    tell(newer, "mlflow", log_model=True, register_model="later")
+    monkeypatch.setattr(trust, "_named_now", set())
+    recipe = saved_recipe(older).with_values({"register_model": "later", "report_to": ["mlflow"]}, "its own recipe")
+    (older / "recipe.yaml").write_text(recipe.to_yaml())
+    RunDir(older).remember()
+    trust.remember_place("register_model", describe_registration(RunDir(older), recipe.tracking))
+    assert CliRunner().invoke(main, ["track", "sync", str(older), "--report-to", "mlflow"]).exit_code == 0
+    client = mlflow.MlflowClient()
+    assert len(client.search_model_versions("name = 'later'")) == 2
+    assert str(client.get_model_version_by_alias("later", "champion").version) == "1"

@@ -12,8 +12,9 @@ from typing import Any
 
 from sentiment140_bert import tracking, trust
 from sentiment140_bert.files import Place, expand_path
-from sentiment140_bert.recipe import FILE_SETTINGS, DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, REGISTERED, DataConfig, Recipe, RecipeName, as_recipe, parse_recipe
 from sentiment140_bert.results import TrainResult
+from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import mlflow_models, tracks
 from sentiment140_bert.training.run import train
 
@@ -56,7 +57,7 @@ def spark_train(
     if not local_mode:
         recipe, output_dir = _make_paths_absolute(recipe), output_dir.absolute()
     tracked = "mlflow" in tracking.resolve(recipe.training.report_to)
-    tracks.check_registration(recipe)
+    tracks.check_registration(RunDir(output_dir), recipe)
     with _copy_tables(recipe, output_dir, local_mode) as environment:
         result: TrainResult = processes.run_processes(
             _train_in_process,
@@ -81,7 +82,7 @@ def _train_in_process(recipe: dict[str, Any], output_dir: Path, options: dict[st
     logger.setLevel(logging.INFO)
     chosen = parse_recipe(recipe)
     if chosen.tracking.register_model:
-        trust.remember_place("register_model", chosen.tracking.register_model)  # it was checked where the user is
+        trust.name_now(REGISTERED, chosen.tracking.register_model)  # it was checked where the user is
     return train(chosen, output_dir, **options)
 
 
