@@ -75,6 +75,11 @@ class Target:
         return f"Published by {COMMAND}, run {self.run_id}."
 
     @property
+    def is_proposal(self) -> bool:
+        """True if the commit goes to a pull request, which leaves the repository itself as it is."""
+        return self.create_pr or (self.revision or "").startswith("refs/pr/")
+
+    @property
     def about(self) -> dict[str, Any]:
         """The repository, as huggingface_hub's functions take it."""
         return {"repo_id": self.repo_id, "repo_type": self.kind}
@@ -138,9 +143,13 @@ def open_target(hub: Hub, target: Target) -> Target:
     upload_large(hub, target, {"README.md": b"-"}, "asking for the right to write to")
     if target.tag and _commit_of_tag(hub, target) not in (None, fetch.resolve_commit(hub, *_where(target))):
         raise _tag_taken(target)
-    if target.private:  # to be hidden first, to be shown last
-        _set_visibility(hub, target)
     return target
+
+
+def hide(hub: Hub, target: Target) -> None:
+    """Make the repository private if the target says so, before anything is committed; it is shown last."""
+    if target.private and not target.is_proposal:
+        _set_visibility(hub, target)
 
 
 def _where(target: Target) -> tuple[str, str, str | None]:
@@ -308,7 +317,8 @@ def finish(hub: Hub, target: Target, pushed: Pushed) -> Pushed:
         if tagged is None:
             new = {"tag": target.tag, "revision": pushed.commit, "exist_ok": True}
             hub.retry(f"tagging {target.name}", hub.api.create_tag, **target.about, **new)
-    return replace(pushed, tag=target.tag, private=_set_visibility(hub, target))
+    private = is_private(hub, target) if target.is_proposal else _set_visibility(hub, target)
+    return replace(pushed, tag=target.tag, private=private)
 
 
 def is_replaced(name: str, target: Target, files: Mapping[str, Path | bytes], names: list[str]) -> bool:

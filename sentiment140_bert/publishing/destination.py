@@ -161,12 +161,27 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
         if not own and not others and _describes_other_work(card or "", bytes(files["README.md"]).decode()):
             others |= {"README.md"}
+        if removed := _list_removed(hub, target, files, own, names):
+            raise HubError(
+                f"{target.name} lacks files of earlier pushes, which a person removed: {', '.join(removed[:3])}.",
+                "To bring them back, propose it: --create-pr",
+            )
     if others:
         raise HubError(
             f"{target.name} holds files that `{push.COMMAND}` did not write: {', '.join(sorted(others)[:3])}.",
             "Name a new repository, or remove these files there"
             + ("." if target.kind == "space" or target.revision else ", or propose the change: --create-pr"),
         )
+
+
+def _list_removed(hub: Hub, target: Target, files: Files, own: set[str], names: set[str]) -> list[str]:
+    """Return the files to push that each earlier push had, and that are not there now."""
+    from sentiment140_bert.hub import push
+
+    missing = {*files} - names - EMPTY
+    if not (missing and own):
+        return []
+    return sorted(set.intersection(missing, *({*push.read_hashes(hub, target, missing, commit)} for commit in own)))
 
 
 def _describes_other_work(card: str, merged: str) -> bool:

@@ -101,6 +101,8 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
             log.info("hub: logged in as %s", push.login(hub))
             targets = {kind: push.open_target(hub, target) for kind, target in targets.items()}
             _rehearse(hub, run, metrics, targets, dataset)
+            for target in targets.values():
+                push.hide(hub, target)
             if "dataset" in targets:
                 pushed["dataset"] = _push_dataset(hub, run, targets["dataset"], dataset)
             if "model" in targets:
@@ -108,6 +110,7 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
             if "space" in targets:
                 pushed["space"] = _push_space(hub, run, metrics, targets["space"], pushed["model"])
             pushed = {kind: push.finish(hub, targets[kind], done) for kind, done in pushed.items()}
+            _note_visibility(run, pushed)
         except S140Error as error:
             raise explain_failure(error, targets, pushed, destination.format_command(run)) from error
     return PushResult(pushed.get("dataset"), pushed.get("model"), pushed.get("space"))
@@ -161,9 +164,10 @@ def _build_dataset(run: RunDir, targets: dict[str, Target], data: schemas.Data) 
         )
     data = {**data}
     data.pop("published", None)  # it cannot name its own commit
-    model_id = (
-        targets["model"].repo_id if "model" in targets else run.read_publications().get("model", {}).get("repo_id")
-    )
+    last = run.read_publications().get("model", {})
+    model_id = targets["model"].repo_id if "model" in targets else None
+    if model_id is None and last.get("private") is False:  # the name of a private one is not for others
+        model_id = last.get("repo_id")
     with tempfile.TemporaryDirectory(prefix="s140-") as folder:
         data["configs"], hashes = published_dataset.write_dataset(
             prepared, tokens, Path(folder), secrets.make_tweet_check()
@@ -307,3 +311,11 @@ def _note_push(run: RunDir, pushed: Pushed, target: Target, **more: Any) -> None
     revision = find_revision(pushed, target)
     entry = {"repo_id": pushed.repo_id, "url": pushed.url, "commit": pushed.commit, "revision": revision}
     write_json(run.published, run.read_publications() | {pushed.kind: entry | more})
+
+
+def _note_visibility(run: RunDir, pushed: dict[str, Pushed]) -> None:
+    """Note in ``published.json`` who may see what was published."""
+    noted = run.read_publications()
+    for kind, done in pushed.items():
+        noted[kind]["private"] = done.private
+    write_json(run.published, noted)

@@ -216,6 +216,7 @@ class CurveInputs(TypedDict):
     name: str
     group: str
     recipe: dict[str, Any]
+    model_revision: NotRequired[str | None]
     data: UsedData
     seeds: Annotated[list[Count], Field(min_length=1, max_length=MOST_SEEDS)]
     cut_short: str | None

@@ -49,6 +49,7 @@ class Publication(TypedDict, total=False):
     url: str
     commit: str
     revision: str | None
+    private: bool
     card: str
     commits: dict[str, LastCommit]
 

@@ -256,7 +256,9 @@ def send(run: RunDir) -> None:
     folders = list_offline(run)
     if not folders or switched_off_by():
         return
-    if not trust.is_known_place("wandb", place_of(run, str(SyncState(run).get("wandb")["id"]))):
+    state = SyncState(run).get("wandb")
+    is_own = has_key(state) or run.is_own()  # ids are public, and runs are moved
+    if not (is_own and trust.is_known_place("wandb", place_of(run, str(state["id"])))):
         raise TrackerError(
             f"The offline wandb data in {run.path} was not recorded on this machine; it could send files of yours.",
             f"If you trust it: wandb sync {shlex.join(map(str, folders))}",

@@ -119,7 +119,7 @@ def _check_same_recipe(run: RunDir, recipe: Recipe, resume: bool) -> None:
 
 
 def check_same_data(run: RunDir, report: schemas.Data) -> None:
-    """Raise if the tweets are not those that the run was started with.
+    """Raise if the tweets or the tokenizer are not those that the run was started with.
 
     Args:
         run: The run to resume.
@@ -128,13 +128,16 @@ def check_same_data(run: RunDir, report: schemas.Data) -> None:
     Raises:
         RunError: The fingerprints differ.
     """
-    before, now = run.read_data()["fingerprint"], report["fingerprint"]
-    if before != now:
-        raise RunError(
-            f"The tweets are not those that {run.path} was started with: fingerprint {before[:12]} then, "
-            f"{now[:12]} now.",
-            "Restore the original input, or choose another --output-dir.",
-        )
+    then = run.read_data()
+    for what, before, now in (
+        ("tweets are not those", then["fingerprint"], report["fingerprint"]),
+        ("tokenizer is not the one", then["tokenizer"]["sha256"], report["tokenizer"]["sha256"]),
+    ):
+        if before != now:
+            raise RunError(
+                f"The {what} that {run.path} was started with: fingerprint {before[:12]} then, {now[:12]} now.",
+                "Restore the original input, or choose another --output-dir.",
+            )
 
 
 def remember_if_same_data(run: RunDir, recipe: Recipe, data: loading.PreparedData | None) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sentiment140_bert.errors import FullDiskError, RunError, S140Error, first_line
-from sentiment140_bert.files import TEMPORARY, remove_path
+from sentiment140_bert.files import TEMPORARY, find_free_name, remove_path
 from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.machine.facts import is_first_process
@@ -58,6 +58,9 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             written, and the run stays on the local disk.
     """
     folder = tempfile.mkdtemp(prefix="s140-run-", dir=LOCAL_DISK if LOCAL_DISK.is_dir() else None)
+    if is_volume(Path(folder)):
+        Path(folder).rmdir()
+        raise RunError(f"The folder for temporary files, {Path(folder).parent}, is on a volume.", "Set TMPDIR.")
     copy = VolumeCopy(RunDir(Path(folder) / target.path.name), target)
     is_needed = False
     try:
@@ -79,10 +82,9 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             is_needed = False
     finally:
         if is_needed and copy.local.is_run():
-            log.warning(
-                "%s could not be copied: the run stays in %s. Copy it yourself: cp -r %s/. %s",
-                *(target.path, copy.local.path, shlex.quote(str(copy.local.path)), shlex.quote(str(target.path))),
-            )
+            place = target.path if copy.is_started else find_free_name(target.path)  # an older run may be there
+            command = shlex.join(["cp", "-r", f"{copy.local.path}/.", str(place)])
+            log.warning("the run could not be copied, and stays in %s. Copy it yourself: %s", copy.local.path, command)
         else:
             remove_path(Path(folder))
     return replace(result, run=target.path)

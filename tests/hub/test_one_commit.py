@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -125,3 +126,23 @@ def test_a_study_keeps_the_commit_that_it_began_with(hub: HubServer, pushed: Pat
     refused = s140(*words, "--trials", 2, code=1).stderr
     assert f"recipe.model.model_revision: '{before}' then, '{hub.head(MODEL)}' now" in refused
     s140(*words, "--trials", 2, "--model-revision", before)
+
+
+def test_a_learning_curve_keeps_the_commit_that_it_began_with(hub: HubServer, pushed: Path, s140: Callable) -> None:
+    words = ["learning-curve", "curve", *flags(model_name_or_path=MODEL, num_train_epochs=1, max_samples=200)]
+    s140(*words, "--sizes", 60, "--seeds", 1)
+    before = hub.head(MODEL)
+    hub.write(MODEL, "notes.md", b"a new commit")
+    s140(*words, "--sizes", "60,90", "--seeds", 1)
+    environments = [json.loads(file.read_text()) for file in Path("curve").glob("points/*/environment.json")]
+    assert [environment["base_model"]["revision"] for environment in environments] == [before] * 2
+
+
+def test_suspects_are_searched_with_the_commit_of_the_run(hub: HubServer, pushed: Path, s140: Callable) -> None:
+    s140("train", "--output-dir", "new", *flags(model_name_or_path=MODEL, num_train_epochs=1))
+    before = hub.head(MODEL)
+    hub.write(MODEL, "notes.md", b"a new commit")
+    hub.requests.clear()
+    s140("suspects", "new", "--by", "model", "--folds", 2, "--output", "suspects.csv")
+    paths = [request.path for request in hub.requests if request.endpoint == "resolve_get"]
+    assert all(f"/resolve/{before}/" in path for path in paths if f"/{MODEL}/" in path)

@@ -74,6 +74,7 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         RunError: This is one of several processes, or nothing can be written into the run.
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
+    recipe = loading.pin_base_model(recipe, run)
     data = loading.load_data(recipe)
     home = run.suspects / _hash_inputs(recipe, data.splits, folds)
     count = int(folds.max()) + 1
@@ -104,8 +105,8 @@ def _train_and_predict(
 
     checkpoints = folder / "checkpoints"
     settings = series.make_settings(recipe.training, checkpoints, "the search for suspects")
-    exact = loading.pin_base_model(recipe, data=data).model
-    model = models.load_encoder(exact.model_name_or_path, exact.model_revision, recipe.training.seed, exact.dropouts())
+    base = recipe.model
+    model = models.load_encoder(base.model_name_or_path, base.model_revision, recipe.training.seed, base.dropouts())
     splits = data.tokens.splits()
     outcome = trainer.train(
         model,

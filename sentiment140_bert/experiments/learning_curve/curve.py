@@ -141,6 +141,14 @@ def _read_earlier_plan(home: CurveDir, recipe: Recipe) -> Plan | None:
     return plan
 
 
+def _pin_base_model(recipe: Recipe, before: Plan | None) -> Recipe:
+    """Return the recipe with the commit of its base model that the curve began with."""
+    if before is None:
+        return loading.pin_base_model(recipe)
+    commit = before.get("model_revision")
+    return recipe.with_values({"model_revision": commit}) if commit else recipe
+
+
 def _plan_trainings(
     home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool
 ) -> tuple[Plan, list[Training], dict[int, loading.PreparedData]]:
@@ -148,6 +156,7 @@ def _plan_trainings(
     _check_arguments(recipe, sizes, seeds)
     before = _read_earlier_plan(home, recipe)
     recipe = series.check_recipe(recipe, "a learning curve", keep_models)
+    given, recipe = recipe, _pin_base_model(recipe, before)
     whole = loading.load_data(recipe)
     report = whole[1].report
     if not {*SPLITS} & report["splits"].keys():
@@ -166,7 +175,8 @@ def _plan_trainings(
     plan: Plan = {
         "name": name,
         "group": recipe.tracking.group or name,
-        "recipe": before["recipe"] if before else recipe.to_dict(),
+        "recipe": before["recipe"] if before else given.to_dict(),
+        "model_revision": recipe.model.model_revision,
         "data": pick_used_data(report),
         "seeds": seed_numbers,
         "subsets": list_subsets(parts),
