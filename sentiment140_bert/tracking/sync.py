@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sentiment140_bert.errors import S140Error, first_line
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.sync_state import SyncState
 from sentiment140_bert.tracking.tracked_run import (
@@ -178,8 +179,11 @@ class Sync:
         return {name: content for name, content in files.items() if self.files.get(name) != digest(content)}
 
     def _new_weights(self) -> str | None:
+        """Return the sha256 of the weights that were scored, if they are there and the tracker does not have them."""
         weights = self.tracked_run.weights()
-        return weights if weights != self.files.get("weights") else None
+        if weights is None or weights == self.files.get("weights"):
+            return None
+        return weights if weights == hash_file(self.tracked_run.run.weights) else None
 
     def _send_file(self, name: str, content: bytes) -> None:
         self.tracker.file(name, content)

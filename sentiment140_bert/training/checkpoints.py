@@ -164,18 +164,23 @@ def remove_emptied(folder: Path) -> None:
         remove_path(folder)
 
 
+def note_if_kept(run: RunDir, recipe: Recipe) -> None:
+    """Write into a run's recipe that its checkpoints stay, if a later command says so."""
+    saved = saved_recipe(run.path)
+    if recipe.training.keep_checkpoints and not saved.training.keep_checkpoints:
+        write_text(run.recipe, saved.with_values({"keep_checkpoints": True}).to_yaml())
+
+
 def remove_unneeded(run: RunDir, recipe: Recipe) -> None:
     """Remove the checkpoints of a finished run, and log how much they took.
 
     They stay if the run was ever trained, or its command repeated, with a recipe that keeps them; or if the model that
     was scored is not there, whole: they may be all that is left of the training.
     """
-    saved = saved_recipe(run.path)
-    if recipe.training.keep_checkpoints and not saved.training.keep_checkpoints:
-        write_text(run.recipe, saved.with_values({"keep_checkpoints": True}).to_yaml())
+    note_if_kept(run, recipe)
     if recipe.training.keep_checkpoints or not list_checkpoints(run.checkpoints):
         return
-    if saved.training.keep_checkpoints:
+    if saved_recipe(run.path).training.keep_checkpoints:
         log.info("checkpoints: they stay, as this run's recipe says; remove %s yourself", run.checkpoints)
         return
     if not run.weights.is_file() or hash_file(run.weights) != run.read_metrics()["weights_sha256"]:

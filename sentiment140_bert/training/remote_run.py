@@ -74,13 +74,14 @@ class RemoteRun:
             RunError: It was trained on other tweets, is incomplete, or is not to be trusted.
             HubError: The Hub cannot be reached; what was fetched so far stays in the run directory.
         """
-        from sentiment140_bert.training.checkpoints import newest_complete
+        from sentiment140_bert.training.checkpoints import best_of, find_damage, newest_complete
 
         stored, folder = self.stored, self.run.fetched
         if stored is None:
             return False
         here = newest_complete(self.run.checkpoints) if resumes else None
-        step = step_of(here) if here else 0
+        best = best_of(here) if here else None
+        step = step_of(here) if here and not (best and any(find_damage(best))) else 0
         try:
             self._check_same_data(stored, report)
             if stored.step > step:

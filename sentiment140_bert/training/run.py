@@ -220,6 +220,8 @@ def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
     Raises:
         RunError: The run to resume was started on other tweets.
     """
+    from sentiment140_bert.training import checkpoints
+
     run, report = job.run, start.tokens.report
     environment = environments.describe_environment(
         start.recipe, job.precision, job.processes.num_processes, job.request.arguments_given
@@ -232,6 +234,7 @@ def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
             environment = environments.resume_environment(run, environment)
     if job.is_main:
         if start.resumes:
+            checkpoints.note_if_kept(run, job.recipe)
             save_description(run, job.recipe.card)
             write_json(run.environment, environment)
         else:

@@ -57,14 +57,13 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
         S140Error: ``train`` raised it, and an interrupted run can be resumed from the volume; or the volume cannot be
             written, and the run stays on the local disk.
     """
-    folder = tempfile.mkdtemp(prefix="s140-run-", dir=LOCAL_DISK if LOCAL_DISK.is_dir() else None)
-    if is_volume(Path(folder)):
-        Path(folder).rmdir()
-        raise RunError(f"The folder for temporary files, {Path(folder).parent}, is on a volume.", "Set TMPDIR.")
-    copy = VolumeCopy(RunDir(Path(folder) / target.path.name), target)
+    folder, is_local_first = _make_folder(), os.environ.get("LOCAL_RANK") in (None, "", "0")
+    copy = VolumeCopy(RunDir(folder / target.path.name), target)
     is_needed = False
     try:
-        if resume:
+        if is_local_first:
+            remove_path(copy.local.path)  # of an earlier job that was killed
+        if resume and is_local_first:
             copy.fetch()
         is_needed = is_first_process()  # of several processes this one has the run
         try:
@@ -85,9 +84,27 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             place = target.path if copy.is_started else find_free_name(target.path)  # an older run may be there
             command = shlex.join(["cp", "-r", f"{copy.local.path}/.", str(place)])
             log.warning("the run could not be copied, and stays in %s. Copy it yourself: %s", copy.local.path, command)
-        else:
-            remove_path(Path(folder))
+        elif is_local_first:
+            remove_path(folder)
     return replace(result, run=target.path)
+
+
+def _make_folder() -> Path:
+    """Make a folder on the local disk; the processes of one machine share it, for each adds files to a checkpoint.
+
+    Raises:
+        RunError: The folder for temporary files is on a volume, or another user's.
+    """
+    parent = LOCAL_DISK if LOCAL_DISK.is_dir() else Path(tempfile.gettempdir())
+    if is_volume(parent):
+        raise RunError(f"The folder for temporary files, {parent}, is on a volume.", "Set TMPDIR to another one.")
+    if os.environ.get("LOCAL_WORLD_SIZE", "1") == "1":
+        return Path(tempfile.mkdtemp(prefix="s140-run-", dir=parent))
+    folder = parent / f"s140-run-{os.environ.get('MASTER_PORT', '')}-{os.getppid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise RunError(f"{folder} is of another user.", "Set TMPDIR to another folder.")
+    return folder
 
 
 @contextmanager
@@ -134,7 +151,10 @@ class VolumeCopy:
             is_top = Path(folder) in (run.path, run.checkpoints)
             return [name for name, path in paths.items() if path.is_symlink() or (is_top and path not in keeps)]
 
-        shutil.copytree(run.path, self.local.path, ignore=leave_out)
+        coming = self.local.path.with_name(f"{TEMPORARY}{self.local.path.name}")
+        remove_path(coming)
+        shutil.copytree(run.path, coming, ignore=leave_out)
+        coming.rename(self.local.path)  # whole, for other processes look there
         self.is_started = True
 
     def try_update(self) -> None:

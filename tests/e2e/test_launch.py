@@ -16,6 +16,7 @@ import cramped_rank
 from command_line import Command, finish_ranks, start_ranks
 from model_fixtures import train
 from once import make_once
+from sentiment140_bert.training.checkpoints import newest_complete
 from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
@@ -96,8 +97,13 @@ def test_two_processes_give_the_loss_of_one_at_the_same_global_batch(halves, alo
 
 
 @pytest.mark.long
-def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("volumes", ["", "run"])
+def test_two_processes_are_stopped_and_resumed_as_one(
+    halves, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, volumes: str
+) -> None:
     """Stop them in the second epoch; the second process waits for the first one in its next step."""
+    if volumes:
+        monkeypatch.setenv("S140_VOLUMES", str(tmp_path / volumes))
     ranks = start_ranks("train", *halves, pause_at="step 8/")
     ranks[0].wait_until_paused()
     for rank in ranks:
@@ -105,6 +111,8 @@ def test_two_processes_are_stopped_and_resumed_as_one(halves, alone: Path, tmp_p
     ranks[0].resume()
     assert [rank.wait() for rank in ranks] == [143, 143], ranks[0].stderr.whole()
     assert ranks[0].stderr.whole().count("--resume") == 1
+    newest = newest_complete(tmp_path / "run" / "checkpoints")
+    assert {file.name for file in newest.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
     _, stderr = finish_ranks("train", "--output-dir", tmp_path / "run", "--resume")
     assert stderr.count("resume: from checkpoint-") == 1
     agree(tmp_path / "run", alone)

@@ -75,6 +75,37 @@ def test_a_parameter_of_theirs_stays_theirs(run_copy: Path) -> None:
     assert mlflow.get_run(callers.info.run_id).data.params["learning_rate"] == "mine"
 
 
+def test_what_they_wrote_into_their_run_stays(run_copy: Path, mlflow_server: MlflowServer) -> None:
+    import mlflow
+
+    with mlflow.start_run(description="mine", tags={"group": "mine"}) as callers:
+        mlflow.log_text("mine", "README.md")
+        mlflow.log_text("{}", "metrics.json")
+        assert tell(run_copy, "mlflow", group="other")
+    run = mlflow.get_run(callers.info.run_id)
+    assert (run.data.tags["mlflow.note.content"], run.data.tags["group"]) == ("mine", "mine")
+    client = mlflow.MlflowClient()
+    assert {file.path for file in client.list_artifacts(run.info.run_id, "s140")} > {"s140/README.md"}
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/README.md") == "mine"
+
+
+def test_a_description_that_a_person_wrote_stays(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    import mlflow
+
+    assert tell(run_copy, "mlflow")
+    (only,) = runs_of(mlflow_server, tmp_path.name)
+    card = run_copy / "model" / "README.md"
+    mark = "<!-- begin s140: summary -->"
+    card.write_text(card.read_text().replace(mark, f"A note.\n\n{mark}"))
+    assert tell(run_copy, "mlflow")  # its own is brought up to date
+    client = mlflow.MlflowClient()
+    assert "A note." in client.get_run(only.info.run_id).data.tags["mlflow.note.content"]
+    client.set_tag(only.info.run_id, "mlflow.note.content", "do not use")
+    card.write_text(card.read_text().replace("A note.", "Another one."))
+    assert tell(run_copy, "mlflow")
+    assert client.get_run(only.info.run_id).data.tags["mlflow.note.content"] == "do not use"
+
+
 def test_a_run_that_the_environment_names_is_used(
     run_copy: Path, mlflow_server: MlflowServer, tmp_path, monkeypatch
 ) -> None:
