@@ -31,6 +31,7 @@ from sentiment140_bert.cli.surroundings import (
     explain_in_threads,
     open_missing_streams,
     reserve_memory,
+    share_processors,
 )
 from sentiment140_bert.cli.suspects import suspects
 from sentiment140_bert.cli.track import track
@@ -50,6 +51,7 @@ class ErrorBoundary(cloup.Group):
         open_missing_streams()
         escape_what_cannot_be_encoded()
         reserve_memory()
+        share_processors()
         return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

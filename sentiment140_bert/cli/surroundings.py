@@ -76,6 +76,14 @@ def check_working_directory() -> None:
         ) from None
 
 
+def share_processors() -> None:
+    """Let threads of torch that wait for others sleep, unless the user chose otherwise; torch reads it when loaded.
+
+    Threads that spin take a processor from what another program, or another of them, does there.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def reserve_memory() -> None:
     """Reserve memory that is given back when it runs out: an explanation needs some, too."""
     global _reserve

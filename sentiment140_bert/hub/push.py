@@ -17,7 +17,7 @@ from sentiment140_bert.results import Pushed
 from sentiment140_bert.run import EVAL_RESULTS, FIGURES, GRAPHS, GRAPHS_NOTE
 
 if TYPE_CHECKING:
-    from huggingface_hub import GitCommitInfo
+    from huggingface_hub import GitCommitInfo as GitCommitInfo
 
     from sentiment140_bert.hub.reply_shapes import User
 
@@ -288,9 +288,11 @@ def is_of_run(commit: GitCommitInfo, target: Target) -> bool:
 
 def read_hashes(hub: Hub, target: Target, names: Iterable[str], revision: str) -> dict[str, str]:
     """Return the Hub's hash of each of these files that a revision has."""
+    if not (paths := list(names)):
+        return {}
     there = hub.retry(
         f"reading {target.name}",
-        lambda: list(hub.api.get_paths_info(**target.about, paths=list(names), revision=revision)),
+        lambda: list(hub.api.get_paths_info(**target.about, paths=paths, revision=revision)),
     )
     return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in there}
 

@@ -13,11 +13,9 @@ from sentiment140_bert.errors import HubError, S140Error
 from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
-    from huggingface_hub import GitCommitInfo
-
     from sentiment140_bert.cards.model import Files
     from sentiment140_bert.hub.client import Hub
-    from sentiment140_bert.hub.push import Target
+    from sentiment140_bert.hub.push import GitCommitInfo, Target
     from sentiment140_bert.results import Pushed
 
 log = logging.getLogger(__name__)
@@ -161,7 +159,8 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
         if not own and not others and _describes_other_work(card or "", bytes(files["README.md"]).decode()):
             others |= {"README.md"}
-        if removed := _list_removed(hub, target, files, own, names):
+        of_branch = own & {made.commit_id for made in commits}
+        if not others and (removed := _list_removed(hub, target, files, of_branch, names)):
             raise HubError(
                 f"{target.name} lacks files of earlier pushes, which a person removed: {', '.join(removed[:3])}.",
                 "To bring them back, propose it: --create-pr",

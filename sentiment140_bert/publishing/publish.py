@@ -100,9 +100,11 @@ def publish_run(path: Path, destination: Destination, description: CardConfig | 
         try:
             log.info("hub: logged in as %s", push.login(hub))
             targets = {kind: push.open_target(hub, target) for kind, target in targets.items()}
-            _rehearse(hub, run, metrics, targets, dataset)
+            large = _rehearse(hub, run, metrics, targets, dataset)
             for target in targets.values():
                 push.hide(hub, target)
+            if large:
+                push.upload_large(hub, targets["model"], large)
             if "dataset" in targets:
                 pushed["dataset"] = _push_dataset(hub, run, targets["dataset"], dataset)
             if "model" in targets:
@@ -194,11 +196,12 @@ def _check_secrets(run: RunDir, files: Files) -> None:
     secrets.check_files([*texts.items(), *own.items()])
 
 
-def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str, Target], dataset: Files) -> None:
-    """Do everything that could still be refused once the first commit is made, and upload the large files, which are
-    visible nowhere before the commit."""
+def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str, Target], dataset: Files) -> Files:
+    """Do everything that could still be refused once the first commit is made; return the model's large files, which
+    are visible nowhere before the commit."""
     from sentiment140_bert.hub import push
 
+    large: Files = {}
     if "dataset" in targets:
         files = merge_dataset_card(dataset, push.read_card(hub, targets["dataset"])[0])
         _check_sizes(targets["dataset"], files)
@@ -208,14 +211,14 @@ def _rehearse(hub: Hub, run: RunDir, metrics: schemas.Scores, targets: dict[str,
         files = collect_model_files(hub, run, metrics, targets["model"], push.read_card(hub, targets["model"])[0])
         _check_sizes(targets["model"], files)
         refuse_other_files(hub, run, targets["model"], files)
-        weights: Files = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
-        push.upload_large(hub, targets["model"], weights)
+        large = {name: content for name, content in files.items() if name.endswith((".safetensors", ".onnx"))}
     if "space" in targets:
         check_space(hub, targets["space"], targets["model"])
         card = push.read_card(hub, targets["space"])[0]
         files = collect_demo(run, metrics, targets["space"], targets["model"].repo_id, UNKNOWN_COMMIT, card)
         _check_sizes(targets["space"], files)
         refuse_other_files(hub, run, targets["space"], files)
+    return large
 
 
 def _check_card(files: Files) -> None:

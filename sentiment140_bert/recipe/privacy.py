@@ -11,9 +11,11 @@ from typing import Any
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 
 CHECKPOINT_KEY = "checkpoint_repo_id"
-CHECKPOINT_FLAGS = ("--checkpoint-repo-id",)
+# Flags that name repositories, perhaps private ones; nobody needs them to train the same.
+REPOSITORY_FLAGS = ("--checkpoint-repo-id", "--repo-id", "--dataset-repo-id", "--space-repo-id")
+PUBLISHING_FLAGS = ("--push-to-hub", "--private", "--public")
 OUTPUT_FLAGS = ("--output-dir", "--output_dir")
-VALUED_FLAGS = ("--set", *CHECKPOINT_FLAGS, *OUTPUT_FLAGS)  # whose value may be the next word
+VALUED_FLAGS = ("--set", *REPOSITORY_FLAGS, *OUTPUT_FLAGS)  # whose value may be the next word
 # An absolute path, one from the current or a home folder, of Windows, or of a file system with a name, such as dbfs:/.
 LOCAL = re.compile(r"[/.~\\]|[A-Za-z]:\\|file:|(?!models:)[A-Za-z]\w*:/(?!/)")
 FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml")
@@ -46,7 +48,7 @@ def make_arguments_public(arguments: Sequence[str]) -> list[str]:
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if word in VALUED_FLAGS:
             flag, equals, value = word, "", next(words, "")
-        if flag in CHECKPOINT_FLAGS or (flag == "--set" and _key_of(value) == CHECKPOINT_KEY):
+        if flag in (*REPOSITORY_FLAGS, *PUBLISHING_FLAGS) or (flag == "--set" and _key_of(value) == CHECKPOINT_KEY):
             continue
         value = _make_value_public(flag, value)
         public += [flag, value] if flag and not equals and value else [f"{flag}{equals}{value}"]

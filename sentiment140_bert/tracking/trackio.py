@@ -64,6 +64,7 @@ class Trackio(Tracker):
             name=run_id,
             group=self.tracked_run.settings.group,
             space_id=space,
+            private=True if space else None,  # a new one, which gets the card and the names of repositories
             config={**self.tracked_run.config(), "tags": list(self.tracked_run.settings.tags)},
             resume="allow",
             embed=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment140_bert.errors import HardwareError, RecipeError
+from sentiment140_bert.errors import HardwareError, RecipeError, RunError
 from sentiment140_bert.recipe import CHANGEABLE, TrainingConfig
 
 if TYPE_CHECKING:
@@ -170,3 +171,29 @@ def share_value(processes: Any, value: bool) -> bool:
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def keep_step_size(settings: TrainingArguments, processes: int) -> TrainingArguments:
+    """Return the settings with which the processes of now share a step of as many tweets as those that began the run.
+
+    Args:
+        settings: Those of the recipe.
+        processes: The number of processes that began the run.
+
+    Raises:
+        RunError: The tweets of a step cannot be shared out equally.
+    """
+    now = settings.world_size
+    if processes == now:
+        return settings
+    tweets = settings.per_device_train_batch_size * settings.gradient_accumulation_steps * processes
+    kept = copy.copy(settings)
+    kept.gradient_accumulation_steps *= -(-processes // now)
+    kept.per_device_train_batch_size, rest = divmod(tweets, now * kept.gradient_accumulation_steps)
+    if rest or not kept.per_device_train_batch_size:
+        raise RunError(
+            f"The run was started with {processes} processes, which share the {tweets} tweets of a step; {now} cannot "
+            "share them equally.",
+            f"Resume it with {processes} processes, or a number that divides {tweets}.",
+        )
+    return kept

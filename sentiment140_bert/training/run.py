@@ -149,9 +149,14 @@ def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
     with lock_folder(run.path, "training", create=True) if is_first_process() else nullcontext():
         resume = output_dir.resolve_output_dir(run, request.recipe, request.resume, request.overwrite)
         if resume and run.is_finished():
-            return finish_run(run, request)
+            return finish_run(run, request) if is_first_process() else TrainResult(run.path, is_main=False)
 
-        def train_locally(path: Path, on_checkpoint: Callable[[], None]) -> TrainResult:
+        def train_locally(path: Path, copy: Callable[[], None]) -> TrainResult:
+            def on_checkpoint() -> None:
+                copy()
+                if request.on_checkpoint:
+                    request.on_checkpoint()
+
             return train(output_dir=path, **vars(replace(request, resume=resume, on_checkpoint=on_checkpoint)))
 
         return volumes.train_on_local_disk(train_locally, run, resume)
@@ -288,7 +293,7 @@ def fit(
             model,
             start.tokenizer,
             start.tokens.splits(),
-            job.settings,
+            arguments.keep_step_size(job.settings, environment["processes"]),
             history=job.run.history,
             compute_metrics=compute_trainer_metrics,
             resume_from=start.checkpoint,

@@ -58,7 +58,7 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             written, and the run stays on the local disk.
     """
     folder, is_local_first = _make_folder(), os.environ.get("LOCAL_RANK") in (None, "", "0")
-    copy = VolumeCopy(RunDir(folder / target.path.name), target)
+    copy = VolumeCopy(RunDir(folder / target.path.resolve().name), target)
     is_needed = False
     try:
         if is_local_first:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import cramped_rank
-from command_line import Command, finish_ranks, start_ranks
+from command_line import Command, complete, finish_ranks, start_ranks
 from model_fixtures import train
 from once import make_once
 from sentiment140_bert.training.checkpoints import newest_complete
@@ -115,6 +115,29 @@ def test_two_processes_are_stopped_and_resumed_as_one(
     assert {file.name for file in newest.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
     _, stderr = finish_ranks("train", "--output-dir", tmp_path / "run", "--resume")
     assert stderr.count("resume: from checkpoint-") == 1
+    agree(tmp_path / "run", alone)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("begins", [2, 1])
+def test_a_run_is_resumed_by_another_number_of_processes(
+    model: Path, halves, alone: Path, tmp_path: Path, begins: int
+) -> None:
+    """Its steps keep their tweets."""
+    folder = ["--output-dir", tmp_path / "run"]
+    if begins == 2:
+        ranks = start_ranks("train", *halves, pause_at="step 8/")
+    else:
+        ranks = [Command("train", *folder, *flags(model_name_or_path=model, **STEPS), pause_at="step 8/")]
+    ranks[0].wait_until_paused()
+    for rank in ranks:
+        rank.terminate()
+    ranks[0].resume()
+    assert {rank.wait() for rank in ranks} == {143}, ranks[0].stderr.whole()
+    if begins == 2:
+        complete("train", *folder, "--resume")
+    else:
+        finish_ranks("train", *folder, "--resume")
     agree(tmp_path / "run", alone)
 
 

@@ -27,7 +27,7 @@ pytest_plugins = "hub_fixtures"
 
 FIRST_PUSH = (
     *("whoami", "repo_info", "create_repo", "preupload", "lfs_batch", "lfs_upload", "lfs_verify", "resolve_head"),
-    *("validate_yaml", "tree", "commit"),
+    *("validate_yaml", "tree", "commits", "commit"),
 )
 # What is asked besides of repositories that have a card, with a tag, a branch and another visibility.
 LATER = ("settings", "create_branch", "refs", "create_tag", "resolve_get")

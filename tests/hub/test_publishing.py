@@ -195,7 +195,10 @@ def test_a_push_removes_what_an_earlier_one_left_and_nothing_of_others(hub: HubS
         hub.write(DATA, path, path.encode(), "dataset")
     for repo_id, kind in ((MODEL, "model"), (DATA, "dataset")):  # as if the push before had left them
         head = hub.commits(repo_id, kind)[0]
-        last = replace(head, title=f"s140 push-to-hub: {kind}", author="tester", parent=head.oid)
+        description = "Published by s140 push-to-hub, run 0123456789ab."
+        last = replace(
+            head, title=f"s140 push-to-hub: {kind}", author="tester", parent=head.oid, description=description
+        )
         hub.repos[kind, repo_id].add("refs/heads/main", last)
     push("--citation", "@misc{x}")
     assert hub.files(MODEL).keys() == MODEL_FILES | {*foreign}

@@ -21,8 +21,9 @@ from conftest import as_csv, six_columns
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.training import checkpoints, volumes
 from sentiment140_bert.training.checkpoints import newest_complete
+from sentiment140_bert.training.run import train
 from test_locks import HOLDER
-from tiny_run import flags
+from tiny_run import flags, tiny_recipe
 
 pytest_plugins = "hub_fixtures"
 
@@ -242,6 +243,17 @@ def test_a_volume_that_refuses_a_checkpoint_once_gets_it_later(
     assert RunDir(volume / "run").is_finished()
     complete = checkpoints.list_complete(volume / "run" / "checkpoints")
     assert [path.name for path in complete] == ["checkpoint-6", "checkpoint-12"]
+
+
+def test_the_caller_hears_of_each_checkpoint_and_the_run_has_its_folders_name(
+    volume: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[None] = []
+    (volume / "mine").mkdir()
+    monkeypatch.chdir(volume / "mine")
+    train(tiny_recipe(encoder, num_train_epochs=2), Path(), on_checkpoint=lambda: heard.append(None))
+    assert len(heard) == 2
+    assert "# mine" in (volume / "mine" / "model" / "README.md").read_text().splitlines()
 
 
 def test_a_full_disk_is_named_wherever_it_is(volume: Path, encoder: Path, s140, monkeypatch) -> None:

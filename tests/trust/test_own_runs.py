@@ -112,8 +112,15 @@ def test_names_that_are_no_paths_stay(name: str) -> None:
     assert strip_folders(name) == name
 
 
-@pytest.mark.parametrize("words", [["--set", "checkpoint-repo-id=u/y"], ["--set=checkpoint_repo_id =u/y"]])
-def test_the_repository_of_checkpoints_is_not_published(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--set", "checkpoint-repo-id=u/y"],
+        ["--set=checkpoint_repo_id =u/y"],
+        ["--push-to-hub", "--repo-id", "u/y", "--dataset-repo-id=u/z", "--private"],
+    ],
+)
+def test_names_of_repositories_are_not_published(words: list[str]) -> None:
     assert make_arguments_public(["train", *words, "--resume"]) == ["train", "--resume"]
 
 
