@@ -77,11 +77,13 @@ def check_working_directory() -> None:
 
 
 def share_processors() -> None:
-    """Let threads of torch that wait for others sleep, unless the user chose otherwise; torch reads it when loaded.
+    """Let threads of torch that wait for each other soon sleep, unless the user chose otherwise.
 
-    Threads that spin take a processor from what another program, or another of them, does there.
+    By default they spin, and take a processor from what another program does there, on which the others then wait. The
+    GNU OpenMP library reads this when torch is loaded; the number of turns is measured (docs/performance.md).
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def reserve_memory() -> None:

@@ -19,7 +19,7 @@ import surroundings
 from command_line import Command
 from hub_server import HubServer
 from once import make_once
-from sentiment140_bert.cli.surroundings import explain
+from sentiment140_bert.cli.surroundings import explain, share_processors
 from surroundings import CONDITIONS, make_place, run_under, verbs
 
 pytest_plugins = ("model_fixtures", "tune_fixtures")
@@ -174,6 +174,22 @@ def test_little_memory_from_the_start(megabytes: int, smallest_run: Path) -> Non
         assert "Traceback" not in ended.stderr, words
         assert ended.returncode == (words[0] != "recipes"), ended.stderr
         assert ended.returncode == 0 or "MiB of memory (ulimit -v), and at least" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_chose(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], expected: str | None
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    share_processors()
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
 
 
 def test_streams_that_were_closed_are_no_files(tmp_path: Path) -> None:
