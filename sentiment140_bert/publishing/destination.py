@@ -148,29 +148,40 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         return
     listed = fetch.list_files(target.kind, target.repo_id, commit)
     names = {*listed} - EMPTY
-    is_app = target.kind == "space" and parse_card(card or "").metadata.get("sdk", "static") != "static"
-    if is_app or (target.kind == "space" and not own):
-        others = set() if not is_app and _is_new_space(hub, target, commits) else names or {"README.md"}
+    if target.kind == "space" and not (own and _is_static(card)):
+        is_free = _is_static(card) and (not names or _is_of_the_hub(hub, target, commits, names))
+        others = set() if is_free else names or {"README.md"}
     else:
-        others = {name for name in names if push.is_replaced(name, target, files, listed)}
-        now = push.read_hashes(hub, target, others, commit)
-        pushed = {item for revision in own for item in push.read_hashes(hub, target, others, revision).items()}
-        others = {name for name in others if (name, now[name]) not in pushed}
-        others = {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
+        others = _find_others(hub, target, files, listed, commit, own)
         if not own and not others and _describes_other_work(card or "", bytes(files["README.md"]).decode()):
-            others |= {"README.md"}
-        of_branch = own & {made.commit_id for made in commits}
-        if not others and (removed := _list_removed(hub, target, files, of_branch, names)):
-            raise HubError(
-                f"{target.name} lacks files of earlier pushes, which a person removed: {', '.join(removed[:3])}.",
-                "To bring them back, propose it: --create-pr",
-            )
+            others = {"README.md"}
     if others:
+        proposal = "." if target.kind == "space" or target.revision else ", or propose the change: --create-pr"
         raise HubError(
             f"{target.name} holds files that `{push.COMMAND}` did not write: {', '.join(sorted(others)[:3])}.",
-            "Name a new repository, or remove these files there"
-            + ("." if target.kind == "space" or target.revision else ", or propose the change: --create-pr"),
+            f"Name a new repository, or remove these files there{proposal}",
         )
+    if removed := _list_removed(hub, target, files, own & {made.commit_id for made in commits}, names):
+        raise HubError(
+            f"{target.name} lacks files of earlier pushes, which a person removed: {', '.join(removed[:3])}.",
+            "To bring them back, propose it: --create-pr",
+        )
+
+
+def _find_others(hub: Hub, target: Target, files: Files, listed: list[str], commit: str, own: set[str]) -> set[str]:
+    """Return the files of a commit that a push would replace or remove, and that no commit of ``own`` put there."""
+    from sentiment140_bert.hub import push
+
+    names = {name for name in {*listed} - EMPTY if push.is_replaced(name, target, files, listed)}
+    now = push.read_hashes(hub, target, names, commit)
+    pushed = {item for revision in own for item in push.read_hashes(hub, target, names, revision).items()}
+    others = {name for name in names if (name, now[name]) not in pushed}
+    return {name for name in others if not (name in files and push.is_content(files[name], now[name]))}
+
+
+def _is_static(card: str | None) -> bool:
+    """Return True unless the card of a Space names another kind of app."""
+    return bool(parse_card(card or "").metadata.get("sdk", "static") == "static")
 
 
 def _list_removed(hub: Hub, target: Target, files: Files, own: set[str], names: set[str]) -> list[str]:
@@ -200,13 +211,12 @@ def _describes_other_work(card: str, merged: str) -> bool:
     return any(key in CLAIMS or not is_kept(key) for key in before if key != "tags")
 
 
-def _is_new_space(hub: Hub, target: Target, commits: Sequence[GitCommitInfo]) -> bool:
-    """Return True for a Space that holds nothing, or the page with which the Hub makes one."""
+def _is_of_the_hub(hub: Hub, target: Target, commits: Sequence[GitCommitInfo], names: set[str]) -> bool:
+    """Return True for the files with which the Hub makes a static Space."""
     from sentiment140_bert.hub import fetch
 
-    names = {*fetch.list_files(target.kind, target.repo_id, commits[0].commit_id)} - EMPTY
-    if not names or len(commits) > 1 or not names <= SPACE_TEMPLATE:
-        return not names
+    if len(commits) > 1 or not names <= SPACE_TEMPLATE:
+        return False
     page = fetch.read_text(hub, target.kind, target.repo_id, "index.html", commits[0].commit_id)
     return WELCOME in (page or "")
 

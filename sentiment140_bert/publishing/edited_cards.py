@@ -74,12 +74,9 @@ def _read_last_card(hub: Hub, run: RunDir, target: Target) -> str | None:
     if not find_pushes(hub, run, target, history):
         return None
     noted = {last["commit"] for last in run.read_publications().get("model", {}).get("commits", {}).values()}
-    for made in history:
-        if commit := next(
-            (commit for commit in noted if commit in (made.commit_id, *COMMIT.findall(made.message))), None
-        ):
-            return fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit)
-    return None
+    named = (commit for made in history for commit in (made.commit_id, *COMMIT.findall(made.message)))
+    commit = next((commit for commit in named if commit in noted), None)
+    return None if commit is None else fetch.read_text(hub, target.kind, target.repo_id, "README.md", commit)
 
 
 def name_place(repo_id: str, revision: str | None) -> str:

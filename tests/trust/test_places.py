@@ -128,6 +128,9 @@ def test_modules_of_the_current_folder_are_not_run(run_copy: Path, monkeypatch) 
     monkeypatch.setattr(wandb_tracker, "out_of_reach", lambda: "")
     write_json(run_copy / "tracking.json", {"wandb": {"id": "abcd1234"}})
     trust.remember_place("wandb", wandb_tracker.place_of(RunDir(Path()), "abcd1234"))
+    with pytest.raises(TrackerError, match="was not recorded on this machine"):  # of a run in the place of an own one
+        wandb_tracker.send(RunDir(Path()))
+    RunDir(Path()).remember()
     wandb_tracker.send(RunDir(Path()))
     assert not (run_copy / "ran").exists()
 
