@@ -46,9 +46,7 @@ class PrivateTrainer(Trainer):  # type: ignore[misc]
         """
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if folder.is_dir():  # it is written once more, and may be being sealed
-            for callback in self.callback_handler.callbacks:
-                if isinstance(callback, CheckpointSealer):
-                    callback.finish()
+            self.finish_sealing()
         (folder / MANIFEST).unlink(missing_ok=True)  # the folder may hold a damaged checkpoint
         try:
             super()._save_checkpoint(*arguments, **options)
@@ -79,7 +77,14 @@ class PrivateTrainer(Trainer):  # type: ignore[misc]
         with resume.refuse_unreadable(f"The random states of {Path(checkpoint or '').name}"):
             super()._load_rng_state(checkpoint)
 
+    def finish_sealing(self) -> None:
+        """Wait for the checkpoint that is being sealed; raise RunError if that failed."""
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, CheckpointSealer):
+                callback.finish()
+
     def _load_best_model(self) -> None:
+        self.finish_sealing()  # where that fails, the files are emptied, and reading them would kill the process
         with resume.refuse_unreadable(f"The best checkpoint, {self.state.best_model_checkpoint},"):
             super()._load_best_model()
 
