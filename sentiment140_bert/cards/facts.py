@@ -10,7 +10,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.recipe import Recipe, load_recipe
-from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.recipe.privacy import OWN_PLACES, make_public
 from sentiment140_bert.run import GRAPHS_NOTE, RunDir
 from sentiment140_bert.schemas import check_schema
 
@@ -97,7 +97,7 @@ def collect_facts(
     """
     environment = run.read_environment()
     public = make_public(recipe, environment["base_model"]["name"], data["sources"]["training"]["on_hub"])
-    public = public.with_values({"register_model": None, "parent_run": None})  # others would replace models of theirs
+    public = public.with_values(dict.fromkeys(OWN_PLACES))
     return check_facts(public.to_dict(), data, environment, metrics, tracking)
 
 

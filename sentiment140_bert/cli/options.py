@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from sentiment140_bert.cli.help import SettingOption
 from sentiment140_bert.errors import RecipeError, S140Error, is_unicode
-from sentiment140_bert.recipe import FILE_SETTINGS, SECTIONS, Recipe, list_recipes, load_recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, SECTIONS, Recipe, list_recipes, load_recipe, to_key
 
 ALIASES = {"dataset_revision": ["--revision"]}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -149,7 +149,7 @@ def resolve_recipe(recipe: str | None, flags: dict[str, Any], assignments: Seque
         if not equals:
             raise RecipeError([f"--set {assignment!r} is not KEY=VALUE"], "the flags")
         try:
-            values[key.strip().replace("-", "_")] = plain_yaml.load(raw)
+            values[to_key(key)] = plain_yaml.load(raw)
         except ValueError:
-            values[key.strip().replace("-", "_")] = raw
+            values[to_key(key)] = raw
     return base.with_values(values)

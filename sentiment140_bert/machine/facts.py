@@ -74,6 +74,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK") in (None, "", "0")
 
 
+def is_first_on_machine() -> bool:
+    """Return True unless another one of several processes is the first on this machine."""
+    return os.environ.get("LOCAL_RANK") in (None, "", "0")
+
+
 def read_open_files_limit() -> int | None:
     """Return the number of files that this process may have open at once, or None without a limit."""
     return _limit("RLIMIT_NOFILE")

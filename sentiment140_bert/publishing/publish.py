@@ -273,13 +273,13 @@ def _push_model(hub: Hub, run: RunDir, metrics: schemas.Scores, target: Target) 
     before = read_card(run)
     pushed = _commit_on_latest_card(hub, run, target, lambda card: collect_model_files(hub, run, metrics, target, card))
     commits = run.read_publications().get("model", {}).get("commits", {})
-    text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit)
-    if text is not None and read_card(run) == before:
+    text = fetch.read_text(hub, target.kind, target.repo_id, "README.md", pushed.commit) or ""
+    if read_card(run) == before:
         write_text(run.card, text)
         commits |= {name_place(target.repo_id, find_revision(pushed, target)): {"commit": pushed.commit}}
     else:
         log.warning("%s was edited meanwhile; push again to publish that", run.card)
-    _note_push(run, pushed, target, card=text or "", commits=commits)
+    _note_push(run, pushed, target, card=text, commits=commits)
     write_model_folder(run, metrics, target.repo_id)
     return pushed
 

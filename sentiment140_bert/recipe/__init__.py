@@ -187,6 +187,11 @@ def list_differences(before: Recipe, now: Recipe) -> list[str]:
     ]
 
 
+def to_key(text: str) -> str:
+    """Return the key of a setting as the command line takes it: hyphens and blanks are allowed."""
+    return text.strip().replace("-", "_")
+
+
 def drop_checkpoint_repo(recipe: Recipe, work: str) -> Recipe:
     """Return the recipe for work that trains several models, which cannot share one repository of checkpoints.
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
+from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, to_key
 
-CHECKPOINT_KEY = "checkpoint_repo_id"
-# Flags that name repositories, perhaps private ones; nobody needs them to train the same.
-REPOSITORY_FLAGS = ("--checkpoint-repo-id", "--repo-id", "--dataset-repo-id", "--space-repo-id")
+# Settings that name places of the user's own, which others must not use, and need not to train the same.
+OWN_PLACES = ("checkpoint_repo_id", "register_model", "parent_run")
+REPOSITORY_FLAGS = ("--repo-id", "--dataset-repo-id", "--space-repo-id")
 PUBLISHING_FLAGS = ("--push-to-hub", "--private", "--public")
 OUTPUT_FLAGS = ("--output-dir", "--output_dir")
-VALUED_FLAGS = ("--set", *REPOSITORY_FLAGS, *OUTPUT_FLAGS)  # whose value may be the next word
+PLACE_FLAGS = (*REPOSITORY_FLAGS, *(f"--{key.replace('_', '-')}" for key in OWN_PLACES))
+VALUED_FLAGS = ("--set", *PLACE_FLAGS, *OUTPUT_FLAGS)  # whose value may be the next word
 # An absolute path, one from the current or a home folder, of Windows, or of a file system with a name, such as dbfs:/.
 LOCAL = re.compile(r"[/.~\\]|[A-Za-z]:\\|file:|(?!models:)[A-Za-z]\w*:/(?!/)")
 FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".yaml", ".yml")
@@ -48,7 +49,8 @@ def make_arguments_public(arguments: Sequence[str]) -> list[str]:
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if word in VALUED_FLAGS:
             flag, equals, value = word, "", next(words, "")
-        if flag in (*REPOSITORY_FLAGS, *PUBLISHING_FLAGS) or (flag == "--set" and _key_of(value) == CHECKPOINT_KEY):
+        key = to_key(value.partition("=")[0]) if flag == "--set" else ""
+        if flag in (*PLACE_FLAGS, *PUBLISHING_FLAGS) or key in OWN_PLACES:
             continue
         value = _make_value_public(flag, value)
         public += [flag, value] if flag and not equals and value else [f"{flag}{equals}{value}"]
@@ -63,11 +65,6 @@ def _make_value_public(flag: str, value: str) -> str:
         key, equals, value = value.partition("=")
         return f"{key}{equals}{strip_folders(value)}"
     return strip_folders(value)
-
-
-def _key_of(assignment: str) -> str:
-    """Return the setting that KEY=VALUE names, as the command line reads it."""
-    return assignment.partition("=")[0].strip().replace("-", "_")
 
 
 def strip_folders(name: str) -> str:

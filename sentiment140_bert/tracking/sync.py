@@ -7,6 +7,8 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
 
 from sentiment140_bert.errors import S140Error, first_line
 from sentiment140_bert.files import hash_file
@@ -183,7 +185,10 @@ class Sync:
         weights = self.tracked_run.weights()
         if weights is None or weights == self.files.get("weights"):
             return None
-        return weights if weights == hash_file(self.tracked_run.run.weights) else None
+        if weights != hash_file(file := self.tracked_run.run.weights):
+            _report_unscored(self.tracker.name, file)
+            return None
+        return weights
 
     def _send_file(self, name: str, content: bytes) -> None:
         self.tracker.file(name, content)
@@ -206,3 +211,9 @@ def plain(error: BaseException) -> str:
     """Return in one line, without secrets, what went wrong, and what to do if that is known."""
     hint = error.hint.rstrip(".") if isinstance(error, S140Error) else ""
     return first_line(error)[:300] + (f". {hint}" if hint else "")
+
+
+@cache
+def _report_unscored(tracker: str, weights: Path) -> None:
+    """Log it once in a process."""
+    log.warning("%s: the model is not sent, because %s is not what was scored", tracker, weights)

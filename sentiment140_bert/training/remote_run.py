@@ -116,6 +116,11 @@ class RemoteRun:
 
     def _check_same_data(self, stored: Stored, report: schemas.Data) -> None:
         remote = self._read_json(stored, self.run.data.name, schemas.Data)
+        if remote["tokenizer"]["sha256"] != report["tokenizer"]["sha256"]:
+            raise RunError(
+                f"The checkpoints in {self.repo.repo_id} were trained with another tokenizer.",
+                f"Restore the original base model. Or: {START_AGAIN}",
+            )
         then, now = remote["fingerprint"], report["fingerprint"]
         if then == now:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -19,7 +20,7 @@ from sentiment140_bert.errors import FullDiskError, RunError, S140Error, first_l
 from sentiment140_bert.files import TEMPORARY, find_free_name, remove_path
 from sentiment140_bert.full_disk import explain_full_disk
 from sentiment140_bert.locks import LOCK
-from sentiment140_bert.machine.facts import is_first_process
+from sentiment140_bert.machine.facts import is_first_on_machine, is_first_process
 from sentiment140_bert.results import TrainResult
 from sentiment140_bert.run import RunDir, list_checkpoints
 
@@ -57,13 +58,13 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
         S140Error: ``train`` raised it, and an interrupted run can be resumed from the volume; or the volume cannot be
             written, and the run stays on the local disk.
     """
-    folder, is_local_first = _make_folder(), os.environ.get("LOCAL_RANK") in (None, "", "0")
+    folder = _make_folder()
     copy = VolumeCopy(RunDir(folder / target.path.resolve().name), target)
     is_needed = False
     try:
-        if is_local_first:
-            remove_path(copy.local.path)  # of an earlier job that was killed
-        if resume and is_local_first:
+        if is_first_on_machine() and copy.local.path.exists():  # of an earlier job that was killed
+            copy.local.path.rename(find_free_name(copy.local.path))
+        if is_first_on_machine() and resume:
             copy.fetch()
         is_needed = is_first_process()  # of several processes this one has the run
         try:
@@ -84,8 +85,10 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             place = target.path if copy.is_started else find_free_name(target.path)  # an older run may be there
             command = shlex.join(["cp", "-r", f"{copy.local.path}/.", str(place)])
             log.warning("the run could not be copied, and stays in %s. Copy it yourself: %s", copy.local.path, command)
-        elif is_local_first:
-            remove_path(folder)
+        elif is_first_on_machine():
+            remove_path(copy.local.path)
+            with contextlib.suppress(OSError):  # it holds what an earlier job left
+                folder.rmdir()
     return replace(result, run=target.path)
 
 

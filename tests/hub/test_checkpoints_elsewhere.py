@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from command_line import finish_ranks
 from hub_server import HubServer, Repo
 from kept_trainings import REPO, history_of, kept_steps, training
+from sentiment140_bert.run import RunDir
+from sentiment140_bert.training.checkpoints import best_of
 
 pytest_plugins = ("hub_fixtures", "checkpoint_fixtures")
 
@@ -47,6 +50,25 @@ def test_they_are_brought_to_another_disk_too(
     assert "resume: from checkpoint-12" in result.stderr
     assert (tmp_path / "run" / "metrics.json").is_file()
     assert list(other_disk.rglob("checkpoint-12/model.safetensors"))
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_a_best_checkpoint_that_is_lost_here_is_fetched(
+    hub: HubServer, repository: Repo, encoder: Path, tmp_path: Path, s140, is_damaged: bool
+) -> None:
+    words = training(encoder, tmp_path / "run", num_train_epochs=2)
+    s140(*words, "--keep-checkpoints")
+    for name in ("model", "metrics.json"):
+        path = tmp_path / "run" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    newest = tmp_path / "run" / "checkpoints" / "checkpoint-12"
+    best = best_of(newest) or newest
+    if is_damaged:
+        (best / "model.safetensors").write_bytes(b"12")
+    else:
+        shutil.rmtree(best)
+    assert "hub: fetching checkpoint-12" in s140(*words, "--keep-checkpoints").stderr
+    assert RunDir(tmp_path / "run").is_finished()
 
 
 def test_a_fetch_that_was_killed_goes_on_in_the_present_folder(

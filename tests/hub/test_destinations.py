@@ -237,3 +237,21 @@ def test_impossible_destinations_are_refused_before_anything_is_asked(hub: HubSe
     assert "different names" in push("--tag", "v1", "--revision", "v1", code=1).stderr
     assert "exclude each other" in push("--create-pr", "--revision", "next", code=1).stderr
     assert hub.requests == []
+
+
+def test_a_refused_push_hides_nothing_and_a_proposal_shows_nothing(hub: HubServer, push) -> None:
+    hub.create(MODEL)
+    hub.write(MODEL, "config.json", b"of a colleague")
+    push("--private", to=JUST_MODEL, code=1)
+    assert not hub.repos["model", MODEL].private
+    hub.create("tester/second", private=True)
+    for flag in ("--public", "--private"):
+        push("--create-pr", flag, to=("--repo-id", "tester/second"))
+        assert hub.repos["model", "tester/second"].private
+
+
+def test_a_dataset_does_not_name_a_private_model(hub: HubServer, push, run_copy: Path) -> None:
+    for flag, names_it in (("--private", False), ("--public", True)):
+        push(flag, to=JUST_MODEL)
+        push("--public", to=("--dataset-repo-id", DATA))
+        assert (MODEL.encode() in hub.files(DATA, "dataset")["README.md"]) == names_it

@@ -344,6 +344,18 @@ def test_a_strangers_run_does_not_say_what_was_pushed(hub: HubServer, push, run_
     assert hub.head(MODEL) == head
 
 
+@pytest.mark.parametrize("name", ["training_rows.safetensors", "figures/slices.png"])
+def test_a_file_that_a_person_removed_does_not_come_back(hub: HubServer, push, run_copy: Path, name: str) -> None:
+    to = ("--repo-id", MODEL)
+    push(to=to)
+    head = hub.commits(MODEL)[0]
+    left = {path: blob for path, blob in head.files.items() if path != name}
+    removal = replace(head, title=f"Delete {name}", description="", parent=head.oid, files=left)
+    hub.repos["model", MODEL].add("refs/heads/main", removal)
+    assert f"which a person removed: {name}." in " ".join(push("--license", "mit", to=to, code=1).stderr.split())
+    assert name not in hub.files(MODEL)
+
+
 def test_a_squashed_history_does_not_tell_what_is_the_runs_own(hub: HubServer, push, run_copy: Path) -> None:
     to = ("--repo-id", MODEL)
     push(to=to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from command_line import Command
+from command_line import Command, signalled
 from model_fixtures import train
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.training.checkpoints import newest_complete, seal, training_seconds
@@ -173,6 +174,30 @@ def test_a_missing_best_checkpoint_is_an_error(run: Path, tmp_path: Path, s140) 
     folder = with_the_first_as_best(run, tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "checkpoint-6")
     assert "checkpoint-6, is missing" in s140("train", "--output-dir", folder, "--resume", code=1).stderr
+
+
+def test_checkpoints_are_kept_once_that_was_said(words: Words, tmp_path: Path, s140) -> None:
+    """Say so when a stopped run is resumed, and not when it is resumed again, as the message has it."""
+    command = ["train", "--output-dir", tmp_path / "run"]
+    for more, step in ((words(), 3), (["--resume", "--keep-checkpoints"], 8)):
+        with Command(*command, *more, pause_at=f"step {step}/") as process:
+            signalled(process, signal.SIGTERM)
+    s140(*command, "--resume")
+    assert newest_complete(tmp_path / "run" / "checkpoints").name == "checkpoint-12"
+
+
+def test_another_tokenizer_is_refused(small_bert: Callable[..., Path], tmp_path: Path, s140) -> None:
+    """The base model's folder was written again while a run was stopped: ids of its tokens changed."""
+    base = shutil.copytree(small_bert("BertModel"), tmp_path / "base")
+    command = ["train", "--output-dir", tmp_path / "run", *flags(model_name_or_path=base)]
+    with Command(*command, pause_at="step 3/") as process:
+        signalled(process, signal.SIGTERM)
+    content = json.loads((base / "tokenizer.json").read_text("utf-8"))
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (base / "tokenizer.json").write_text(json.dumps(content), "utf-8")
+    stderr = " ".join(s140(*command, code=1).stderr.split())
+    assert re.search("The (tokenizer|tweets) (is|are) not th.* was started with", stderr)
 
 
 def test_a_finished_run_is_not_resumed(run: Path, s140) -> None:

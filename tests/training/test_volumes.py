@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,13 @@ def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("S140_VOLUMES", str(tmp_path / "Volumes"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return folder
+
+
+def put_run(folder: Path, content: str) -> None:
+    """Write the files by which a folder is a run."""
+    folder.mkdir(parents=True)
+    for name in ("recipe.yaml", "environment.json"):
+        (folder / name).write_text(content)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +296,61 @@ def test_a_volume_behind_a_link_is_one(volume: Path, tmp_path: Path, monkeypatch
     assert volumes.is_volume(tmp_path / "link" / "run")
     monkeypatch.setenv("S140_VOLUMES", "~/Volumes")
     assert volumes.is_volume(volume / "run")
+
+
+def test_a_run_that_was_to_replace_another_is_not_copied_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The volume is away when the first copy would empty the older run's folder."""
+    target = RunDir(tmp_path / "volume" / "run")
+    put_run(target.path, "of an older run")
+
+    def refuse(path: Path) -> NoReturn:
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), str(path))
+
+    def train_new(path: Path, _: Any) -> NoReturn:
+        put_run(path, "of the new run")
+        monkeypatch.setattr(RunDir, "clear", lambda self: refuse(self.path))
+        raise MemoryError
+
+    with pytest.raises(OSError, match="not connected"):
+        volumes.train_on_local_disk(train_new, target, False)
+    assert f"/. {tmp_path}/volume/run-1" in caplog.text
+    assert target.recipe.read_text() == "of an older run"
+
+
+def test_the_folder_for_temporary_files_is_no_volume(volume: Path, encoder: Path, s140, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(volume))
+    refused = s140("train", "--output-dir", volume / "run", *flags(model_name_or_path=encoder), code=1)
+    assert "Set TMPDIR to another one" in refused.stderr
+
+
+def test_only_the_first_process_finishes_a_finished_run(volume: Path, encoder: Path, s140, monkeypatch) -> None:
+    recipe = tiny_recipe(encoder, max_steps=1)
+    train(recipe, volume / "run")
+    tracking = volume / "run" / "tracking.json"
+    monkeypatch.setenv("RANK", "1")
+    assert not train(recipe, volume / "run").is_main
+    assert not tracking.exists()
+
+
+def test_what_an_earlier_job_left_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the port and the parent process of several processes be those of a job that was killed."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_PORT", str(os.getpid()))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"s140-run-{os.getpid()}-{os.getppid()}" / "run"
+    put_run(left, "of an earlier job")
+
+    def train_new(path: Path, _: Any) -> NoReturn:
+        put_run(path, "of this job")
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        volumes.train_on_local_disk(train_new, RunDir(tmp_path / "volume" / "run"), False)
+    assert (tmp_path / "volume" / "run" / "recipe.yaml").read_text() == "of this job"
+    assert (left.with_name("run-1") / "recipe.yaml").read_text() == "of an earlier job"
+    assert not left.exists()
 
 
 def test_a_run_is_copied_whatever_ends_the_training_by_the_first_process_alone(

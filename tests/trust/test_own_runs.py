@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from conftest import as_csv, six_columns
 from hub_server import HubServer
+from on_hub import change_weights
 from sentiment140_bert import trust
+from sentiment140_bert.cards.model import card as make_card
 from sentiment140_bert.cli import main
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
@@ -118,6 +120,7 @@ def test_names_that_are_no_paths_stay(name: str) -> None:
         ["--set", "checkpoint-repo-id=u/y"],
         ["--set=checkpoint_repo_id =u/y"],
         ["--push-to-hub", "--repo-id", "u/y", "--dataset-repo-id=u/z", "--private"],
+        ["--register-model", "u.y", "--set", "register-model=u.z", "--parent-run=7"],
     ],
 )
 def test_names_of_repositories_are_not_published(words: list[str]) -> None:
@@ -152,6 +155,27 @@ def test_a_run_or_recipe_of_somebody_else_registers_no_model(
     assert "was not named for" in CliRunner().invoke(main, train).output  # that name is one run's
     assert "not registered as prod" in CliRunner().invoke(main, ["evaluate", str(run_copy)]).output
     assert len(client.search_model_versions("name = 'prod'")) == 1
+
+
+def test_a_published_recipe_registers_no_model(run_copy: Path) -> None:
+    recipe = saved_recipe(run_copy).with_values({"register_model": "prod", "report_to": ["mlflow"]}, "its own recipe")
+    (run_copy / "recipe.yaml").write_text(recipe.to_yaml())
+    make_card(run_copy)
+    assert yaml.safe_load((run_copy / "model" / "recipe.yaml").read_text())["tracking"]["register_model"] is None
+
+
+def test_weights_that_were_not_scored_are_not_tracked(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
+    """A backup was restored into the wrong folder."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    before = (run_copy / "metrics.json").read_text()
+    change_weights(run_copy)
+    (run_copy / "metrics.json").write_text(before)
+    tell(run_copy, "mlflow", log_model=True)
+    assert "is not what was scored" in caplog.text
+    run_id = json.loads((run_copy / "tracking.json").read_text())["mlflow"]["id"]
+    outputs = mlflow.MlflowClient().get_run(run_id).outputs
+    assert not (outputs and outputs.model_outputs)
 
 
 def test_an_alias_moves_by_training_alone(run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
