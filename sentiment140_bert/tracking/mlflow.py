@@ -223,11 +223,11 @@ class Mlflow(Tracker):
         params = {name: str(value) for name, value in self.tracked_run.params().items() if name not in run.data.params}
         tags = {"group": settings.group, "job_type": settings.job_type, "tags": ",".join(settings.tags)}
         tags |= {"s140.run": self.tracked_run.title, PARENT: settings.parent_run}
-        kept = run.data.tags if self.state.get("theirs") else {}
+        callers_tags = run.data.tags if self.state.get("theirs") else {}
         self.client.log_batch(
             self.run_id,
             params=[Param(name, value[:500]) for name, value in params.items()],
-            tags=[RunTag(name, value) for name, value in tags.items() if value and name not in kept],
+            tags=[RunTag(name, value) for name, value in tags.items() if value and name not in callers_tags],
         )
 
     def _inputs(self, data: dict[str, Any]) -> None:

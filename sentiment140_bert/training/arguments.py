@@ -187,13 +187,13 @@ def keep_step_size(settings: TrainingArguments, processes: int) -> TrainingArgum
     if processes == now:
         return settings
     tweets = settings.per_device_train_batch_size * settings.gradient_accumulation_steps * processes
-    kept = copy.copy(settings)
-    kept.gradient_accumulation_steps *= -(-processes // now)
-    kept.per_device_train_batch_size, rest = divmod(tweets, now * kept.gradient_accumulation_steps)
-    if rest or not kept.per_device_train_batch_size:
+    shared = copy.copy(settings)
+    shared.gradient_accumulation_steps *= -(-processes // now)
+    shared.per_device_train_batch_size, rest = divmod(tweets, now * shared.gradient_accumulation_steps)
+    if rest or not shared.per_device_train_batch_size:
         raise RunError(
             f"The run was started with {processes} processes, which share the {tweets} tweets of a step; {now} cannot "
             "share them equally.",
             f"Resume it with {processes} processes, or a number that divides {tweets}.",
         )
-    return kept
+    return shared

@@ -130,7 +130,7 @@ def test_names_of_repositories_are_not_published(words: list[str]) -> None:
 def test_a_run_or_recipe_of_somebody_else_registers_no_model(
     run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is served as models:/prod@champion stays the user's own, until the user gives that name."""
+    """Leave what is served as models:/prod@champion until the user gives that name."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     client = mlflow.MlflowClient()

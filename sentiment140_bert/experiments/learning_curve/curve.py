@@ -156,7 +156,7 @@ def _plan_trainings(
     _check_arguments(recipe, sizes, seeds)
     before = _read_earlier_plan(home, recipe)
     recipe = series.check_recipe(recipe, "a learning curve", keep_models)
-    given, recipe = recipe, _pin_base_model(recipe, before)
+    plain, recipe = recipe.to_dict(), _pin_base_model(recipe, before)
     whole = loading.load_data(recipe)
     report = whole[1].report
     if not {*SPLITS} & report["splits"].keys():
@@ -175,7 +175,7 @@ def _plan_trainings(
     plan: Plan = {
         "name": name,
         "group": recipe.tracking.group or name,
-        "recipe": before["recipe"] if before else given.to_dict(),
+        "recipe": before["recipe"] if before else plain,
         "model_revision": recipe.model.model_revision,
         "data": pick_used_data(report),
         "seeds": seed_numbers,
