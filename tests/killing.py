@@ -28,18 +28,18 @@ def trained(
     kill_at: str | None = None,
     later: float | None = None,
     threads: int | None = None,
-    whole: bool = False,
+    whole: int | None = None,
 ) -> Ended:
     """Run ``s140 train`` to its end, or kill it while it pauses at a line of stderr beginning with ``kill_at``.
 
-    ``whole``: not before it has a whole checkpoint, which a thread of it writes meanwhile. ``later``: let it continue
-    for so many seconds before it is killed, wherever it is by then.
+    ``whole``: not before the checkpoint of this step is whole, which a thread of it writes meanwhile. ``later``: let it
+    continue for so many seconds before it is killed, wherever it is by then.
     """
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     with Command("train", "--output-dir", folder, *words, env=env, pause_at=kill_at or ()) as command:
         if kill_at and command.reach_pause():
-            if whole:
-                until_whole(folder, command)
+            if whole is not None:
+                until_whole(folder, whole, command)
             if later is not None:
                 command.resume()
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -49,9 +49,9 @@ def trained(
         return Ended(command.returncode, command.stderr.whole())
 
 
-def until_whole(folder: Path, command: Command) -> None:
-    """Wait until a run has a whole checkpoint."""
-    command.wait_for(lambda: any(folder.glob(f"checkpoints/*/{MANIFEST}")))
+def until_whole(folder: Path, step: int, command: Command) -> None:
+    """Wait until a run's checkpoint of a step is whole."""
+    command.wait_for((folder / "checkpoints" / f"checkpoint-{step}" / MANIFEST).exists)
 
 
 def same(folder: Path, undisturbed: Path) -> bool:

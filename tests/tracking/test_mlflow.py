@@ -49,7 +49,7 @@ def life(encoder: Path, one_server: MlflowServer, tmp_path_factory: pytest.TempP
     words = ["train", "--output-dir", folder, *with_mlflow(model_name_or_path=encoder), *register]
     with Command(*words, env=place, pause_at="step 9/") as first:
         first.wait_until_paused()
-        until_whole(folder, first)
+        until_whole(folder, 6, first)
         runs = partial(runs_of, one_server, folder.parent.name)
         first.wait_for(lambda: any("system/" in name for run in runs() for name in run.data.metrics))
         first.kill()

@@ -134,7 +134,7 @@ def test_after_a_kill_nothing_is_missing(encoder: Path, tmp_path: Path, s140) ->
     words = ["train", "--output-dir", folder, *flags(model_name_or_path=encoder, report_to="wandb", num_train_epochs=3)]
     with Command(*words, pause_at="step 9/") as started:
         started.wait_until_paused()
-        until_whole(folder, started)
+        until_whole(folder, 6, started)
         started.kill()
         started.wait()
     s140("train", "--output-dir", folder, "--resume")

@@ -83,7 +83,7 @@ def test_its_card_is_verified(
 def test_it_stops_at_the_same_step_after_a_kill(stopped: Path, words: list[str], tmp_path: Path) -> None:
     """Kill it between the last two evaluations, the first of which was no better."""
     run, (at, _) = tmp_path / "run", list_counts(stopped)[-2]
-    assert trained(run, words, f"step {at + 1}/", whole=True, threads=1).code == -signal.SIGKILL
+    assert trained(run, words, f"step {at + 1}/", whole=at, threads=1).code == -signal.SIGKILL
     assert f"resume: from checkpoint-{at}\n" in trained(run, words, threads=1).stderr
     assert same(run, stopped)
     assert list_counts(run) == list_counts(stopped)
