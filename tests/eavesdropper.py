@@ -41,6 +41,7 @@ class Eavesdropper:
     def __init__(self, port: int | None = None, status: int | None = None, content: bytes | None = None) -> None:
         self.port, self.status, self.content = port, status or (401 if content is None else 200), content
         self.headers: dict[str, str] = {}
+        self.rewrite: Callable[[str, bytes], bytes] = lambda path, content: content  # of an answer that is passed on
         self.ended = threading.Event()
         self.forget()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"ear": self}))
@@ -129,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         server.request(self.command, self.path, body, headers)
         answer = server.getresponse()
         content = answer.read().replace(f"127.0.0.1:{port}".encode(), self.ear.address.encode())
+        content = self.ear.rewrite(self.path, content)
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in unwanted}
         if self.command == "HEAD" and (length := answer.headers.get("Content-Length")):
             headers["Content-Length"] = length

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,7 +88,8 @@ class Mlflow(Tracker):
         trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
         run = self._find_run() or self._new_run(remember)
-        check_artifacts(self.uri, run.info.artifact_uri, is_named)
+        self.check_place = partial(check_artifacts, self.uri, is_named=is_named)
+        self.check_place(run.info.artifact_uri)
         self.artifacts: Any = _open_artifacts(self.uri, run.info.artifact_uri)
         self.run_id = run.info.run_id
         place = strip_passwords(absolute(self.uri))
@@ -141,7 +143,7 @@ class Mlflow(Tracker):
         if settings.log_model is False:
             return True
         with _default_uri(self.uri), _long_timeout():
-            model_uri = mlflow_models.log_model(self.tracked_run, self.run_id)
+            model_uri = mlflow_models.log_model(self.tracked_run, self.run_id, self.check_place)
             return settings.register_model is None or mlflow_models.register(self.tracked_run, model_uri, self.run_id)
 
     def close(self, status: RunStatus) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,13 @@ def _flavours(file: Path, name: str) -> dict[str, Any]:
     return flavours if isinstance(flavours, dict) else {}
 
 
-def log_model(tracked_run: TrackedRun, run_id: str) -> str:
+def log_model(tracked_run: TrackedRun, run_id: str, check_place: Callable[[str], None]) -> str:
     """Log ``model/`` as the run's model, unless these weights are logged already.
+
+    Args:
+        tracked_run: The run.
+        run_id: Its id in MLflow.
+        check_place: Raises TrackerError where the server may not have the model's files sent to.
 
     Returns:
         Its ``models:/…`` address, which ``mlflow.transformers.load_model`` and ``mlflow.pyfunc.load_model`` take.
@@ -156,6 +161,7 @@ def log_model(tracked_run: TrackedRun, run_id: str) -> str:
         tags={SHA: metrics[SHA], "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"},
         params=run.data.params,
     )
+    check_place(logged.artifact_location)
     info: Any = mlflow.transformers.log_model(
         classify,
         model_id=logged.model_id,

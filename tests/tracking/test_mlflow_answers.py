@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -133,6 +134,17 @@ def test_no_redirect_is_followed(run_copy: Path, proxy: Eavesdropper, status: in
         proxy.rule = lambda method, path, count: status if method == "PUT" else None
         tell(run_copy, "mlflow", log_model=True)
     assert any(request.line.startswith("PUT ") for request in proxy.heard)
+    assert elsewhere.heard == []
+
+
+def test_a_logged_model_is_sent_to_the_server_alone(run_copy: Path, proxy: Eavesdropper, caplog) -> None:
+    with Eavesdropper(content=b"{}") as elsewhere:
+        place = f'"artifact_uri": "mlflow-artifacts://{elsewhere.address}/model"'.encode()
+        proxy.rewrite = lambda path, content: (
+            re.sub(rb'"artifact_uri": *"[^"]*"', place, content) if "logged-models" in path else content
+        )
+        assert not tell(run_copy, "mlflow", log_model=True)
+    assert "wants files to be sent elsewhere" in caplog.text
     assert elsewhere.heard == []
 
 
