@@ -283,6 +283,26 @@ def compare_settings(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return stated, loaded
 
 
+def list_dropped_settings(folder: Path) -> Iterator[tuple[str, str, Any]]:
+    """List the settings of a folder's tokenizer that are left out here, or changed, when it is loaded.
+
+    Returns:
+        For each the file, the key and its value.
+
+    Raises:
+        ModelError: The tokenizer cannot be loaded.
+    """
+    for name, keep_allowed in SETTINGS.items():
+        if (folder / name).is_file():
+            with explain_errors(str(folder)):
+                stated = read_object(folder / name)
+                loaded = keep_allowed(stated)
+            for key, value in stated.items():
+                is_changed = isinstance(value, str) and loaded.get(key) != value
+                if value is not None and (key not in loaded or is_changed):
+                    yield name, key, value
+
+
 def _is_safe_name(value: Any) -> bool:
     endings = (".safetensors", ".safetensors.index.json")
     return isinstance(value, str) and not {*"/\\"} & {*value} and value.endswith(endings)

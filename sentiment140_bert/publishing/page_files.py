@@ -15,8 +15,9 @@ from sentiment140_bert.publishing.checks import CLAIMED, WARNING, Check, leave_u
 from sentiment140_bert.run import MODEL_FILES
 
 CONFIG = "config.json"
-# Notes of transformers and people in a config that no library reads.
+# Notes of transformers and people in a config and in settings of a tokenizer that no library reads.
 NOTES = ("_name_or_path", "_num_labels", "finetuning_task", "transformers_version")
+TOKENIZER_NOTES = ("name_or_path", "backend", "is_local", "local_files_only", "special_tokens_map_file")
 HUBS_FILES = ("README.md", ".gitattributes", ".eval_results/*")  # cards and results are compared elsewhere
 TEXTS = (".json", ".md", ".txt", ".yaml", ".yml")
 # Weights, and the event files of TensorBoard, which the Hub shows as metrics.
@@ -26,9 +27,9 @@ MOST_FILES, MOST_CLAIMS = 50, 3  # that are listed, of a page and of a file
 
 
 def check_settings(folder: Path, verdict: str) -> Iterator[Check]:
-    """Compare ``config.json`` with the settings of the model that is scored, and its number type with float32.
+    """Compare ``config.json`` and the tokenizer's settings with those of the model that is scored.
 
-    Whatever else it holds may make others load code, other weights or another precision than what was measured here.
+    Whatever else they hold may make others load code, or another tokenizer, weights or precision than was measured.
 
     Args:
         folder: The page's.
@@ -36,6 +37,7 @@ def check_settings(folder: Path, verdict: str) -> Iterator[Check]:
     """
     try:
         stated, scored = models.compare_settings(folder)
+        dropped = [*models.list_dropped_settings(folder)]
     except ModelError as error:
         yield leave_unchecked(CONFIG, None, error.message)
         return
@@ -43,6 +45,9 @@ def check_settings(folder: Path, verdict: str) -> Iterator[Check]:
         if value is not None and key not in NOTES and scored.get(key) != value:
             why = "the model that is scored has another setting, or none"
             yield Check(f"{CONFIG}: {key}", str(value), str(scored.get(key)), verdict, why)
+    for name, key, value in dropped:
+        if key not in TOKENIZER_NOTES:
+            yield Check(f"{name}: {key}", str(value), None, verdict, "the tokenizer that is scored does not have it")
 
 
 def list_other_files(folder: Path, names: Collection[str], known: Collection[str], verdict: str) -> Iterator[Check]:

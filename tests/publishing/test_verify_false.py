@@ -198,6 +198,15 @@ def test_settings_with_which_others_get_other_answers_are_false(published: Publi
     assert len(named.splitlines()) == len(SETTINGS), named
 
 
+def test_a_tokenizer_that_others_load_in_place_of_the_scored_one_is_false(published: Published, verify: Verify) -> None:
+    """transformers takes the file with the newest version of this list."""
+    other = {"fast_tokenizer_files": ["tokenizer.json", "tokenizer.5.0.0.json"], "auto_map": EVIL}
+    published.change_json("tokenizer_config.json", lambda settings: settings.update(other))
+    verdict = verify(MODEL)
+    assert verdict.code == 1
+    assert [key for key in other if f"tokenizer_config.json: {key} |" not in verdict.named()] == []
+
+
 def test_a_change_of_the_dataset_on_main_is_none_at_the_pinned_commit(published: Published, verify: Verify) -> None:
     change_label(published)
     published.change(README, another_digit(r"\| train \| (\d+)"), DATA, "dataset")
