@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sentiment140_bert import schemas
 from sentiment140_bert.data import loading
-from sentiment140_bert.data.corpora import HUB_NAMES
+from sentiment140_bert.data.corpora import HUB_NAMES, SAMPLE_SHA256, STANFORD_SHA256
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.publishing.checks import (
     CLAIMED,
@@ -169,21 +169,34 @@ def _measure_origin(
     origin: dict[str, Any] = {key: value for key, value in again.report.items() if key in parts}
     reading = {key: value for key, value in claimed["settings"].items() if key in SOURCE_SETTINGS}
     origin["settings"] = origin["settings"] | reading
+    stated: dict[str, Any] = {**sources}
     if named_here:
-        stated: dict[str, Any] = {**sources}
         hashes = [{role: source["sha256"] for role, source in part.items()} for part in (stated, origin["sources"])]
         if hashes[0] != hashes[1]:
             origin = {key: origin[key] for key in ("settings", "seed")}
             return origin, [Check(claim, what, None, CLAIMED, "--dataset has the same tweets in another file")]
-        origin["sources"] = {
-            role: source | {"name": stated[role]["name"]} for role, source in origin["sources"].items()
-        }
+    origin["sources"] = {
+        role: _take_name(source, stated.get(role), named_here) for role, source in origin["sources"].items()
+    }
     return origin, []
+
+
+def _take_name(source: schemas.Source, stated: schemas.Source | None, named_here: bool) -> schemas.Source:
+    """Return a source by the name that the page gives the same file."""
+    is_same = stated and stated["sha256"] == source["sha256"] and (named_here or source["sha256_of"] == "file")
+    return source | {"name": stated["name"]} if stated and is_same else source
 
 
 def _is_named_publicly(source: schemas.Source) -> bool:
     """Return True if ``data.json`` says that these tweets are where others find them, too."""
-    return source["on_hub"] or source["name"] in PUBLIC or bool(re.fullmatch(REPO_ID, source["name"]))
+    name = _find_public_name(source)
+    return source["on_hub"] or name in PUBLIC or bool(re.fullmatch(REPO_ID, name))
+
+
+def _find_public_name(source: schemas.Source) -> str:
+    """Return the name by which anyone can load a source, or its own: the hash of a public file makes it public."""
+    names = {STANFORD_SHA256: "stanford", SAMPLE_SHA256: SAMPLE}
+    return names.get(source["sha256"], source["name"]) if source["sha256_of"] == "file" else source["name"]
 
 
 def _prepare_again(claimed: schemas.Data, prepared: Prepared, recipe: Recipe) -> Prepared:
@@ -195,7 +208,7 @@ def _prepare_again(claimed: schemas.Data, prepared: Prepared, recipe: Recipe) ->
     """
     source = claimed["sources"]["training"]
     values = {key: value for key, value in claimed["settings"].items() if key != "max_length"}
-    values |= {"dataset": source["name"], "manual_test": None if "manual" in claimed["sources"] else "none"}
+    values |= {"dataset": _find_public_name(source), "manual_test": None if "manual" in claimed["sources"] else "none"}
     values |= {"drop_suspects": None, "dataset_revision": source["revision"] or values.get("dataset_revision")}
     if "suspects" in claimed:  # fewer tweets are drawn after those of the list are left out
         values["max_train_samples"] = None

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 import sentiment140_bert as s140
+from eavesdropper import Eavesdropper
 from hub_server import HubServer
 from on_hub import DATA, MODEL
 from once import make_once
 from page_fixtures import DATA_JSON, Published, Verdict, copy_of, edit, publish_forged_facts, train_copy, trained
-from sentiment140_bert.data import loading
+from sentiment140_bert.data import loading, sources
+from sentiment140_bert.data.corpora import STANFORD_SHA256
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.recipe import DataConfig
 
@@ -177,6 +179,21 @@ def test_a_source_that_is_a_file_is_claimed_and_not_checked(
     verdict = verify(MODEL, "--strict")
     assert verdict.code == 0, verdict.named() + verdict.named("unchecked")
     assert "tweets.csv" in verdict.named("claimed")
+
+
+def test_a_file_that_is_called_sentiment140_by_its_hash_is_prepared_again(
+    hub: HubServer, local_run: Path, tmp_path: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cards say that it is Sentiment140: whoever cannot fetch that cannot say so."""
+    run = train_copy(local_run, tmp_path / "copy")
+    edit(run / "data.json", lambda data: data["sources"]["training"].update(sha256=STANFORD_SHA256))
+    s140.push_to_hub(run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    assert b"tweets of Sentiment140" in hub.files(MODEL)["README.md"]
+    with Eavesdropper(status=404) as stanford:
+        monkeypatch.setattr(sources, "STANFORD_URL", f"{stanford.url}/archive.zip")
+        verdict = verify(MODEL)
+        assert stanford.heard
+    assert (verdict.code, "source of the tweets" in verdict.named("unchecked")) == (2, True)
 
 
 HOSTILE: list[Callable[[Any], Any]] = [
