@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
 
 log = logging.getLogger(__name__)
+CONFIG = ".codecarbon.config"  # which codecarbon reads from the home folder, and from the current one
 # Whatever a configuration file or variable of codecarbon says: nothing is written or sent.
 QUIET: dict[str, Any] = {
     **{"output_methods": [], "emissions_endpoint": None, "electricitymaps_api_token": None},
@@ -27,12 +29,16 @@ def check_country(country: str | None) -> None:
 
     Raises:
         MissingExtra: codecarbon is not installed.
-        RecipeError: It does not know the country.
+        RecipeError: It does not know the country, or a file of the current folder would decide on the estimate.
     """
     if country is None:
         return
     if not find_spec("codecarbon"):
         raise MissingExtra("An estimate of the CO2", "carbon")
+    if os.path.lexists(CONFIG):
+        raise RecipeError(
+            [f"carbon_country: {CONFIG} in the current folder sets what is emitted; move it to your home"]
+        )
     if country not in _read_countries():
         raise RecipeError([f"carbon_country: codecarbon does not know {country}; it is a code as in USA, DEU or JPN"])
 

@@ -87,3 +87,13 @@ def test_it_needs_its_extra(encoder: Path, tmp_path: Path, monkeypatch: pytest.M
     words = flags(model_name_or_path=encoder, carbon_country="USA")
     stderr = s140("train", "--output-dir", tmp_path / "run", *words, code=1).stderr
     assert "An estimate of the CO2 needs the optional extra [carbon]" in stderr
+
+
+@needs_codecarbon
+def test_settings_in_the_current_folder_do_not_decide_on_it(encoder: Path, tmp_path: Path, monkeypatch, s140) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".codecarbon.config").write_text("[codecarbon]\nforce_carbon_intensity_g_co2e_kwh = 0.001\n")
+    words = flags(model_name_or_path=encoder, carbon_country="DEU")
+    result = s140("train", "--output-dir", tmp_path / "run", *words, code=1)
+    assert ".codecarbon.config in the current folder" in result.stderr
+    assert not (tmp_path / "run").exists()
