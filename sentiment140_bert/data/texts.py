@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +20,11 @@ from sentiment140_bert.errors import DataError, is_unicode
 from sentiment140_bert.files import write_whole
 from sentiment140_bert.recipe import DataConfig
 
+log = logging.getLogger(__name__)
+
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
+MOST_NAMED = 10  # columns in a warning
 CELL = 16  # bytes of a missing value in a table
 ADDED = ("label", "score", "error")  # columns of the output after those of the input
 # A spreadsheet takes a cell that begins so for a formula (four of them in wide forms, too). The apostrophe is among
@@ -135,13 +139,26 @@ class Output:
         return [self.prefix + name for name in ADDED]
 
     def make_record(self, row: PredictedRow) -> dict[str, Any]:
-        """Return the plain values of an output row by name; a missing value may be missing."""
+        """Return the plain values of an output row by name; a missing value may be missing.
+
+        Raises:
+            DataError: The input has a column of the name of one that is added.
+        """
         record = row.record
         if record is None:
             values = {"row": row.row, "id": row.id, self.text: row.text}
             record = {name: values[name] for name in self.names if name in values}
+        self.refuse_taken(record)
         added = dict(zip(self.added, (row.label, row.score, row.error), strict=True))
         return {**record, **added}
+
+    def refuse_taken(self, names: Iterable[str]) -> None:
+        """Raise DataError if the input has a column of the name of one that is added."""
+        if taken := sorted({*self.added} & {*names}):
+            raise DataError(
+                f"The input has a column {' and a column '.join(taken)} already.",
+                "Name the new ones with --prefix, as in --prefix predicted_.",
+            )
 
 
 def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = "", escapes: bool = True) -> Output:
@@ -158,18 +175,15 @@ def plan_output(rows: Iterable[Row | BadRow], data: DataConfig, prefix: str = ""
     if odd := next((name for name in names if not is_unicode(name)), None):
         raise DataError(f"The input has a column {odd!a}, which is not valid Unicode.", "Rename it.")
     output = Output(names, names[find_columns(names, data, "the input", labelled=False).text], prefix, escapes)
-    if taken := sorted({*output.added} & {*names}):
-        raise DataError(
-            f"The input has a column {' and a column '.join(taken)} already.",
-            "Name the new ones with --prefix, as in --prefix predicted_.",
-        )
+    output.refuse_taken(names)
     return output
 
 
 def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: Output) -> int:
     """Write one row for each row of the input, whole or not at all, and return how many there were.
 
-    Keys of a JSON file that first come after its first thousand objects are written to ``.jsonl`` only.
+    Keys of a JSON file that first come after its first thousand objects are written to ``.jsonl`` only; a warning
+    names those that are left out.
 
     Args:
         path: A ``.jsonl``, ``.csv`` or ``.parquet`` file; its folder must exist.
@@ -177,16 +191,24 @@ def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: O
         output: Its columns.
     """
     write = {".parquet": _write_parquet, ".csv": _write_csv}.get(path.suffix, _write_lines)
-    count = 0
+    count, late = 0, dict[str, int]()
+
+    known = {*output.names, *output.added}
 
     def make_records() -> Iterator[dict[str, Any]]:
         nonlocal count
         for prediction in predictions:
             count += 1
-            yield output.make_record(prediction)
+            record = output.make_record(prediction)
+            for name in record.keys() - known:
+                late.setdefault(name, prediction.row)
+            yield record
 
     with write_whole(path) as temporary:
         write(temporary, make_records(), output)
+    if late and write is not _write_lines:
+        columns = ", ".join(f"{name!a} (first in row {row:,})" for name, row in sorted(late.items())[:MOST_NAMED])
+        log.warning("%s has not all columns of the input, for some come late: %s; .jsonl keeps all", path.name, columns)
     return count
 
 

@@ -122,6 +122,21 @@ def test_columns_are_neither_lost_nor_replaced(classifier_folder: Path, s140) ->
     assert "'@you" in Path("out.csv").read_text()
 
 
+def test_columns_that_come_late_are_neither_lost_in_silence_nor_replaced(classifier_folder: Path, s140) -> None:
+    early = json.dumps({"text": "a fine day"}) + "\n"
+    source = Path("late.jsonl")
+    source.write_text(1_000 * early + json.dumps({"text": "a bad day", "place": "Oslo"}) + "\n")
+    result = s140("predict", classifier_folder, "--input", source, "--output", "all.csv")
+    assert "all.csv has not all columns of the input" in result.stderr
+    assert "'place' (first in row 1,001); .jsonl keeps all" in result.stderr
+    assert "place" not in s140("predict", classifier_folder, "--input", source, "--output", "all.jsonl").stderr
+    assert json.loads(Path("all.jsonl").read_text().splitlines()[-1])["place"] == "Oslo"
+    source.write_text(1_000 * early + json.dumps({"text": "a bad day", "label": "mine"}) + "\n")
+    result = s140("predict", classifier_folder, "--input", source, "--output", "new.jsonl", code=1)
+    assert "The input has a column label already." in result.stderr
+    assert not Path("new.jsonl").exists()
+
+
 def test_odd_values_of_other_columns_cost_no_row(classifier_folder: Path, s140) -> None:
     table = {
         "text": ["fine", "bad"],
