@@ -142,8 +142,14 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
         return
     card, commit = push.read_card(hub, target)
     commits = push.list_commits(hub, target)
-    own = {made.commit_id for made in [made for made in commits if push.is_of_user(hub, made)][:1]}
-    own |= {*find_pushes(hub, run, target, commits)}
+    branch = {made.commit_id for made in commits}
+    pushes = find_pushes(hub, run, target, commits)
+    newest = (
+        [made.commit_id for made in commits if push.is_of_user(hub, made)],
+        [sha for sha in pushes if sha in branch],
+        [sha for sha in pushes if sha not in branch],  # of the last pull request
+    )
+    own = {sha for shas in newest for sha in shas[:1]}  # older content that is there now is a revert
     if commit in own:
         return
     listed = fetch.list_files(target.kind, target.repo_id, commit)
@@ -161,7 +167,7 @@ def refuse_other_files(hub: Hub, run: RunDir, target: Target, files: Files) -> N
             f"{target.name} holds files that `{push.COMMAND}` did not write: {', '.join(sorted(others)[:3])}.",
             f"Name a new repository, or remove these files there{proposal}",
         )
-    if removed := _list_removed(hub, target, files, own & {made.commit_id for made in commits}, names):
+    if removed := _list_removed(hub, target, files, own & branch, names):
         raise HubError(
             f"{target.name} lacks files of earlier pushes, which a person removed: {', '.join(removed[:3])}.",
             "To bring them back, propose it: --create-pr",

@@ -267,6 +267,18 @@ def test_what_others_changed_since_the_last_push_is_neither_replaced_nor_removed
         assert hub.head(repo_id, kind) == before
 
 
+def test_a_revert_of_a_push_is_not_undone(hub: HubServer, push, run_copy: Path) -> None:
+    """Older content of the run itself, which a person brought back."""
+    push(to=("--repo-id", MODEL))
+    first = hub.files(MODEL)
+    push("--license", "mit", to=("--repo-id", MODEL))
+    assert hub.files(MODEL)["data.json"] != first["data.json"]
+    hub.write(MODEL, "data.json", first["data.json"])
+    result = push(to=("--repo-id", MODEL), code=1)
+    assert "holds files that `s140 push-to-hub` did not write: data.json" in result.stderr
+    assert hub.files(MODEL)["data.json"] == first["data.json"]
+
+
 @pytest.mark.parametrize(
     "between",
     [("--create-pr",), ("--revision", "dev"), ("--repo-id", "tester/second"), ("--revision", "main"), None],
