@@ -138,12 +138,15 @@ class VolumeCopy:
     def __init__(self, local: RunDir, target: RunDir) -> None:
         self.local, self.target = local, target
         self.is_started = not target.is_run()  # otherwise an earlier run is to be resumed or overwritten
+        self.copied: dict[str, int] = {}  # by checkpoint the time of its manifest here
 
     def fetch(self) -> None:
         """Copy what resumes an unfinished run from the volume, and nothing else, which would be copied back to it.
 
         Links stay there, too, for what they lead to would be copied back.
         """
+        from sentiment140_bert.training import checkpoints
+
         run = self.target
         files = (run.recipe, run.data, run.environment, run.history, run.tracking, run.published)
         folders = list_checkpoints(run.checkpoints)
@@ -158,6 +161,8 @@ class VolumeCopy:
         remove_path(coming)
         shutil.copytree(run.path, coming, ignore=leave_out)
         coming.rename(self.local.path)  # whole, for other processes look there
+        manifests = self.local.checkpoints.glob(f"*/{checkpoints.MANIFEST}")
+        self.copied = {manifest.parent.name: manifest.stat().st_mtime_ns for manifest in manifests}
         self.is_started = True
 
     def try_update(self) -> None:
@@ -177,9 +182,12 @@ class VolumeCopy:
         complete = checkpoints.list_complete(self.local.checkpoints)
         for checkpoint in complete:
             target = self.target.checkpoints / checkpoint.name
-            if target not in checkpoints.list_complete(self.target.checkpoints):
+            sealed_at = (checkpoint / checkpoints.MANIFEST).stat().st_mtime_ns
+            is_there = target in checkpoints.list_complete(self.target.checkpoints)
+            if not is_there or sealed_at != self.copied.get(checkpoint.name):  # a damaged one was made again
                 shutil.rmtree(target, ignore_errors=True)
                 _copy(checkpoint, target)
+            self.copied[checkpoint.name] = sealed_at
         names = {checkpoint.name for checkpoint in complete}
         for checkpoint in list_checkpoints(self.target.checkpoints):
             if complete and checkpoint.name not in names:

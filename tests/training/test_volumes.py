@@ -160,6 +160,30 @@ def test_a_copy_that_is_cut_off_leaves_old_or_new_files(tmp_path: Path, monkeypa
     }
 
 
+def test_a_damaged_checkpoint_that_is_made_again_is_copied_again(tmp_path: Path) -> None:
+    """Only the sizes of its files are as before."""
+
+    def make(run: RunDir, content: str) -> None:
+        checkpoint = run.checkpoints / "checkpoint-6"
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        (checkpoint / "model.safetensors").write_text(content)
+        checkpoints.seal(checkpoint, 1.0)
+        run.recipe.write_text("")
+
+    first, there = RunDir(tmp_path / "first"), RunDir(tmp_path / "volume")
+    make(first, "weights")
+    volumes.VolumeCopy(first, there).update()
+    kept = there.checkpoints / "checkpoint-6" / "model.safetensors"
+    kept.write_text("wEights")
+    next_job = volumes.VolumeCopy(RunDir(tmp_path / "second"), there)
+    next_job.fetch()
+    next_job.update()
+    assert kept.read_text() == "wEights"
+    make(next_job.local, "weights")
+    next_job.update()
+    assert kept.read_text() == "weights"
+
+
 def test_no_link_is_followed_from_or_to_a_volume(tmp_path: Path) -> None:
     """Follow no link: everyone who may read the volume could read its target."""
     (tmp_path / "id_rsa").write_text("my own key")
