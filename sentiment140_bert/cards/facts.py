@@ -97,7 +97,8 @@ def collect_facts(
     """
     environment = run.read_environment()
     public = make_public(recipe, environment["base_model"]["name"], data["sources"]["training"]["on_hub"])
-    public = public.with_values(dict.fromkeys(OWN_PLACES))
+    named = {name for section in public.to_dict().values() if isinstance(section, dict) for name in section}
+    public = public.with_values(dict.fromkeys(named.intersection(OWN_PLACES)))
     return check_facts(public.to_dict(), data, environment, metrics, tracking)
 
 

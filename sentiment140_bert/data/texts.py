@@ -193,14 +193,14 @@ def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: O
     write = {".parquet": _write_parquet, ".csv": _write_csv}.get(path.suffix, _write_lines)
     count, late = 0, dict[str, int]()
 
-    known = {*output.names, *output.added}
+    names = {*output.names, *output.added}
 
     def make_records() -> Iterator[dict[str, Any]]:
         nonlocal count
         for prediction in predictions:
             count += 1
             record = output.make_record(prediction)
-            for name in record.keys() - known:
+            for name in record.keys() - names:
                 late.setdefault(name, prediction.row)
             yield record
 

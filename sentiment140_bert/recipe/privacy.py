@@ -11,7 +11,7 @@ from typing import Any
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, to_key
 
 # Settings that name places of the user's own, which others must not use, and need not to train the same.
-OWN_PLACES = ("checkpoint_repo_id", "register_model", "parent_run")
+OWN_PLACES = ("checkpoint_repo_id", "register_model", "parent_run", "trackio_space_id")
 REPOSITORY_FLAGS = ("--repo-id", "--dataset-repo-id", "--space-repo-id")
 PUBLISHING_FLAGS = ("--push-to-hub", "--private", "--public")
 OUTPUT_FLAGS = ("--output-dir", "--output_dir")

@@ -81,6 +81,8 @@ class Sync:
 
     def unsent(self) -> list[str]:
         """Return the names of the curves, files and other parts that the tracker does not have."""
+        if self._is_of_other_weights():
+            return []
         curves = sorted({point.name for point in self._new_points(*self.tracked_run.history.read())})
         model, end = bool(self._new_weights()), self._must_end()
         return [*curves, *self._new_files(), *(["model"] if model else []), *(["end"] if end else [])]
@@ -144,6 +146,8 @@ class Sync:
 
     def _send_new(self) -> None:
         """Send, in the thread, everything that was not sent yet, and remember each part once it is durable."""
+        if self._is_of_other_weights():
+            return
         version, history = self.tracked_run.history.read()
         points, files, weights = self._new_points(version, history), self._new_files(), self._new_weights()
         if not (points or files or weights or self._must_end()):
@@ -171,6 +175,17 @@ class Sync:
     def _remember(self, values: TrackerState) -> None:
         self.tracker.state |= values
         self.state.write(self.tracker.name, values)
+
+    def _is_of_other_weights(self) -> bool:
+        """Return True, and report it, if the scores here are of other weights than those of the tracked run.
+
+        They may be those of a copy of the run directory, whose scores are not the tracked run's.
+        """
+        tracked, scored = self.files.get("weights"), self.tracked_run.weights()
+        if tracked is None or scored in (None, tracked):
+            return False
+        _report_other_weights(self.tracker.name, self.tracked_run.run.metrics, tracked)
+        return True
 
     def _new_points(self, version: int, points: Sequence[Point]) -> Sequence[Point]:
         start = self.read[1] if version == self.read[0] else 0
@@ -211,6 +226,13 @@ def plain(error: BaseException) -> str:
     """Return in one line, without secrets, what went wrong, and what to do if that is known."""
     hint = error.hint.rstrip(".") if isinstance(error, S140Error) else ""
     return first_line(error)[:300] + (f". {hint}" if hint else "")
+
+
+@cache
+def _report_other_weights(tracker: str, scores: Path, tracked: str) -> None:
+    """Log it once in a process."""
+    message = "%s: %s is not sent, for it scores other weights than those of the tracked run (%s…)"
+    log.warning(message, tracker, scores, tracked[:12])
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError, RunError
 from sentiment140_bert.recipe import CHANGEABLE, TrainingConfig
+from sentiment140_bert.recipe.privacy import OWN_PLACES
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 NOT_PASSED = {*CHANGEABLE, "precision", "fp16", "bf16", "auto_find_batch_size", "layerwise_lr_decay"}
 NOT_PASSED |= {"early_stopping_patience"}  # an argument of the callback
 # Without influence on the weights: a description of a run need not mention them.
-ROUTINE = {*CHANGEABLE, "logging_steps", "save_total_limit", "per_device_eval_batch_size", "precision"}
+ROUTINE = {*CHANGEABLE, *OWN_PLACES, "logging_steps", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
 
 @dataclass(frozen=True)

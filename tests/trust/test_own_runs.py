@@ -21,8 +21,9 @@ from sentiment140_bert.recipe import FILE_SETTINGS, Recipe
 from sentiment140_bert.recipe.privacy import make_arguments_public, make_public, strip_folders
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking.mlflow_models import describe_registration
+from sentiment140_bert.training.arguments import unusual
 from tiny_run import flags
-from told import tell
+from told import change_scores, tell
 
 pytest_plugins = "hub_fixtures"
 
@@ -121,6 +122,7 @@ def test_names_that_are_no_paths_stay(name: str) -> None:
         ["--set=checkpoint_repo_id =u/y"],
         ["--push-to-hub", "--repo-id", "u/y", "--dataset-repo-id=u/z", "--private"],
         ["--register-model", "u.y", "--set", "register-model=u.z", "--parent-run=7"],
+        ["--set", "trackio_space_id=u/private"],
     ],
 )
 def test_names_of_repositories_are_not_published(words: list[str]) -> None:
@@ -157,11 +159,31 @@ def test_a_run_or_recipe_of_somebody_else_registers_no_model(
     assert len(client.search_model_versions("name = 'prod'")) == 1
 
 
-def test_a_published_recipe_registers_no_model(run_copy: Path) -> None:
-    recipe = saved_recipe(run_copy).with_values({"register_model": "prod", "report_to": ["mlflow"]}, "its own recipe")
+def test_a_published_recipe_names_no_place_of_its_owner(run_copy: Path) -> None:
+    own = {"register_model": "prod", "report_to": ["mlflow"], "trackio_space_id": "tester/private"}
+    recipe = saved_recipe(run_copy).with_values(own, "its own recipe")
     (run_copy / "recipe.yaml").write_text(recipe.to_yaml())
     make_card(run_copy)
     assert yaml.safe_load((run_copy / "model" / "recipe.yaml").read_text())["tracking"]["register_model"] is None
+    assert "trackio_space_id" not in unusual(recipe.training)
+    for file in (run_copy / "model").rglob("*"):
+        assert not file.is_file() or b"tester/private" not in file.read_bytes(), file
+
+
+def test_a_copy_of_a_run_with_other_weights_changes_nothing_in_its_tracked_run(
+    run_copy: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert tell(run_copy, "mlflow")
+    another = shutil.copytree(run_copy, tmp_path / "another")
+    change_weights(another)
+    change_scores(another)
+    assert tell(another, "mlflow")
+    assert "scores other weights than those of the tracked run" in caplog.text
+    run_id = json.loads((run_copy / "tracking.json").read_text())["mlflow"]["id"]
+    scores = mlflow.MlflowClient().get_metric_history(run_id, "test/n")
+    assert [score.value for score in scores] == [60]
 
 
 def test_weights_that_were_not_scored_are_not_tracked(run_copy: Path, tmp_path: Path, monkeypatch, caplog) -> None:
