@@ -181,8 +181,11 @@ class Mlflow(Tracker):
         return f"{run_id} in {self.tracked_run.run.path.resolve()}"
 
     def _new_run(self, remember: Remember) -> Any:
-        """Return the caller's own run, a run whose creation was never answered, or a new one."""
-        if self.callers_run:
+        """Return the caller's own run, a run whose creation was never answered, or a new one.
+
+        One of several trainings gets a run of its own below the caller's.
+        """
+        if self.callers_run and not self.tracked_run.is_part:
             remember({"theirs": True})
             trust.remember_place(CALLERS, self._place_of(self.callers_run))
             return self.client.get_run(self.callers_run)
@@ -202,6 +205,8 @@ class Mlflow(Tracker):
         from mlflow.exceptions import MlflowException
         from mlflow.tracking.fluent import _get_experiment_id
 
+        if self.callers_run:
+            return str(self.client.get_run(self.callers_run).info.experiment_id)
         chosen = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.tracked_run.project
         current = _get_experiment_id()
         if not chosen and current not in (None, "0"):
@@ -224,7 +229,8 @@ class Mlflow(Tracker):
         settings = self.tracked_run.settings
         params = {name: str(value) for name, value in self.tracked_run.params().items() if name not in run.data.params}
         tags = {"group": settings.group, "job_type": settings.job_type, "tags": ",".join(settings.tags)}
-        tags |= {"s140.run": self.tracked_run.title, PARENT: settings.parent_run}
+        parent = settings.parent_run or (self.callers_run if self.tracked_run.is_part else None)
+        tags |= {"s140.run": self.tracked_run.title, PARENT: parent}
         callers_tags = run.data.tags if self.state.get("theirs") else {}
         self.client.log_batch(
             self.run_id,

@@ -11,6 +11,7 @@ from typing import Any
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError
+from sentiment140_bert.files import find_free_name
 from sentiment140_bert.tracking.tracked_run import Point, RunStatus
 from sentiment140_bert.tracking.tracker import Remember, Tracker
 
@@ -31,7 +32,7 @@ class Tensorboard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         earlier = self.state.get("folder")
-        folder = earlier if earlier and trust.is_known_place("tensorboard", earlier) else self._named_folder()
+        folder = earlier if earlier and trust.is_known_place("tensorboard", earlier) else self._find_new_folder()
         if folder:
             trust.remember_place("tensorboard", folder)
         self.writer: Any = SummaryWriter(folder or str(self.tracked_run.run.tensorboard))
@@ -70,6 +71,11 @@ class Tensorboard(Tracker):
 
     def close(self, status: RunStatus) -> None:
         self.writer.close()
+
+    def _find_new_folder(self) -> str | None:
+        """Return the folder that the user names, with a number if there is one, which may be another run's."""
+        folder = self._named_folder()
+        return str(find_free_name(Path(folder))) if folder and os.path.lexists(folder) else folder
 
     def _named_folder(self) -> str | None:
         named = os.environ.get("TENSORBOARD_LOGGING_DIR")

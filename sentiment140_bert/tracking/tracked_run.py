@@ -111,6 +111,7 @@ class TrackedRun:
         recipe: Without private values.
         fingerprint: Fingerprint of the run's data.
         live: True if it is being trained now, so that the machine is worth watching.
+        is_part: True if it is one of several trainings of a command.
         stage: Opens a folder with the files of its model that are safe to load; the run may come from a stranger.
     """
 
@@ -119,6 +120,7 @@ class TrackedRun:
     recipe: Recipe
     fingerprint: str
     live: bool = False
+    is_part: bool = False
     stage: Callable[[Path], AbstractContextManager[Path]] = nullcontext
 
     @cached_property

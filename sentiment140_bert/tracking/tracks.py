@@ -68,20 +68,21 @@ def check_registration(run: RunDir, recipe: Recipe) -> None:
         )
 
 
-def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False) -> TrackedRun:
+def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False, is_part: bool = False) -> TrackedRun:
     """Describe a run for its trackers.
 
     Args:
         run: A run with at least ``data.json`` and ``environment.json``.
         recipe: The run's.
         live: True if it is being trained now.
+        is_part: True if it is one of several trainings of a command.
     """
     from sentiment140_bert.tracking.tracked_run import TrackedRun
 
     data = run.read_data()
     base_model = run.read_environment()["base_model"]["name"]
     public = make_public(recipe, base_model, data["sources"]["training"]["on_hub"])
-    return TrackedRun(run, run.choose_title(recipe), public, data["fingerprint"], live, _stage)
+    return TrackedRun(run, run.choose_title(recipe), public, data["fingerprint"], live, is_part, _stage)
 
 
 @contextmanager

@@ -261,7 +261,8 @@ def upload_checkpoints(job: Job) -> AbstractContextManager[checkpoint_uploads.Ch
 def report_to_trackers(job: Job, start: Start) -> AbstractContextManager[Tracking]:
     """Track the run as long as the block lasts; only the main process does."""
     names = tracks.choose_trackers(job.run, job.recipe, start.resumes) if job.is_main else []
-    return open_trackers(names, lambda: tracks.describe_tracked_run(job.run, job.recipe, live=True))
+    is_part = job.request.data is not None
+    return open_trackers(names, lambda: tracks.describe_tracked_run(job.run, job.recipe, live=True, is_part=is_part))
 
 
 def fit(

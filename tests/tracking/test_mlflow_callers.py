@@ -11,7 +11,7 @@ from command_line import complete
 from mlflow_server import MlflowServer, runs_of
 from told import change_scores, tell
 
-pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
+pytest_plugins = ("hub_fixtures", "mlflow_fixtures", "model_fixtures", "curve_fixtures")
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,31 @@ def test_their_run_stays_open_when_another_process_resumes_it(run_copy: Path) ->
         change_scores(run_copy)
         complete("track", "sync", run_copy)
         assert status_of(callers.info.run_id) == "RUNNING"
+
+
+@pytest.mark.long
+def test_trainings_of_one_command_get_runs_below_theirs(
+    words: list[str], mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s140
+) -> None:
+    """Their curves and scores would be mixed in one run."""
+    import mlflow
+
+    with mlflow.start_run() as callers:
+        tracked = ["--report-to", "mlflow", "--sizes", "40,80", "--seeds", "1"]
+        s140("learning-curve", tmp_path / "curve", *words, *tracked)
+    with mlflow.start_run() as study:
+        one_trial = ["--report-to", "mlflow", "--trials", "1", "--final-seeds", "0"]
+        s140("tune", tmp_path / "study", *words[: words.index("--sizes")], *one_trial)
+    runs = {run.info.run_id: run for run in runs_of(mlflow_server, tmp_path.name)}
+    parents = {name: run.data.tags.get("mlflow.parentRunId") for name, run in runs.items()}
+    assert not runs[callers.info.run_id].data.metrics
+    assert [*parents.values()].count(callers.info.run_id) == 2
+    assert parents[study.info.run_id] is None
+    assert [*parents.values()].count(study.info.run_id) == 1
+    assert {run.data.params["train_rows"] for name, run in runs.items() if parents[name] == callers.info.run_id} == {
+        "40",
+        "80",
+    }
 
 
 def test_resumes_a_run_that_the_caller_ended(run_copy: Path, mlflow_server: MlflowServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from sentiment140_bert import tracking
 from sentiment140_bert.errors import MissingExtra
 from sentiment140_bert.run import RunDir
 from tiny_run import flags
+from told import change_scores, tell
 
 pytest_plugins = "hub_fixtures"
 
@@ -59,6 +61,17 @@ def test_tensorboard_shows_curves_scores_pictures_and_card(trained: Path) -> Non
         assert events.Scalars(name)[-1].value == pytest.approx(value)
     assert "figures/confusion_matrix" in events.Tags()["images"]
     assert any("README.md" in tag for tag in events.Tags()["tensors"])
+
+
+def test_runs_of_one_name_get_folders_of_their_own(trained: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    runs = [shutil.copytree(trained, tmp_path / name / "bert") for name in ("small", "large")]
+    for run in runs:
+        (run / "tracking.json").unlink()
+        assert tell(run, "tensorboard")
+        change_scores(run)
+        assert tell(run, "tensorboard")  # goes where it was
+    assert sorted(folder.name for folder in (tmp_path / "logs").iterdir()) == ["bert", "bert-1"]
 
 
 def test_trackio_holds_one_run_with_every_step_once(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

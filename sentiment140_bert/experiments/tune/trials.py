@@ -214,7 +214,7 @@ def _train(tuning: Tuning, attempt: Attempt, progress: Progress, run: RunDir) ->
     reported = callbacks.EvaluationReporter(get_metric(recipe), report, attempt.scores, progress.advance)
     usage = Usage()
     names = tracks.choose_trackers(run, recipe, resume=checkpoint is not None)
-    with open_trackers(names, lambda: tracks.describe_tracked_run(run, recipe, live=True)) as tracking:
+    with open_trackers(names, lambda: tracks.describe_tracked_run(run, recipe, live=True, is_part=True)) as tracking:
         outcome = trainer.train(
             model,
             material.tokenizer,
