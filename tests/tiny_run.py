@@ -18,6 +18,7 @@ TINY = {
     "learning-rate": 1e-4,
     "per-device-train-batch-size": 32,
     "logging-steps": 1,
+    "precision": "fp32",  # the same on every processor
     "report-to": "none",
 }
 

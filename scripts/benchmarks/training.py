@@ -2,8 +2,8 @@
 
     python scripts/benchmarks/training.py --tokenizer bundled:minilm --dataset tweets.csv.gz
 
-All have the same model (random weights: they do not change the time), tweets and precision, and count what passes
-through the model from the end of the first step to the end of the last one.
+All have the same model (random weights: they do not change the time), tweets and precision, one aside that is in
+fp32, and count what passes through the model from the end of the first step to the end of the last one.
 """
 
 from __future__ import annotations
@@ -142,13 +142,14 @@ def plain_trainer(model: str, tokens: Tokens, batch: int, width: int | None = No
     return turn
 
 
-def package(model: str, tokens: Tokens, batch: int) -> Callable[[], Work]:
+def package(model: str, tokens: Tokens, batch: int, precision: str = "auto") -> Callable[[], Work]:
     """Build a contender: this package's own training.
 
     Args:
         model: Whose shape is trained.
         tokens: ``input_ids`` of each tweet; an epoch of them is one turn.
         batch: Tweets of a step.
+        precision: As for ``s140 train``.
     """
     from datasets import Dataset
 
@@ -156,7 +157,7 @@ def package(model: str, tokens: Tokens, batch: int) -> Callable[[], Work]:
     tokenizer = models.make_padding_tokenizer(classifier.config)
     rows = Dataset.from_dict({"input_ids": tokens, "labels": [index % 2 for index in range(len(tokens))]})
     splits = {"train": rows, "validation": rows.select([0])}
-    values = {"num_train_epochs": 1, "per_device_train_batch_size": batch, "logging_steps": 50}
+    values = {"num_train_epochs": 1, "per_device_train_batch_size": batch, "logging_steps": 50, "precision": precision}
     config = Recipe().with_values(UNSAVED | values).training
 
     def turn() -> Work:
@@ -179,7 +180,7 @@ def draw_tokens(tokenizer: str, dataset: str, count: int, seed: int) -> list[lis
 
 
 def list_contenders(model: str, tokens: Tokens, tweets: int, batch: int, slow_steps: int) -> list[Contender]:
-    """List the five ways to train; slow ones get the first of the same tokens, for so many steps after the first."""
+    """List the six ways to train; slow ones get the first of the same tokens, for so many steps after the first."""
     plain = [
         ("notebook", f"the notebook: padded to {NOTEBOOK_WIDTH}", slow_steps + 1, NOTEBOOK_BATCH, NOTEBOOK_WIDTH),
         ("script", f"run_classification.py: padded to {SCRIPT_WIDTH}", slow_steps + 1, SCRIPT_BATCH, SCRIPT_WIDTH),
@@ -199,6 +200,7 @@ def list_contenders(model: str, tokens: Tokens, tweets: int, batch: int, slow_st
         *contenders,
         Contender("trainer", f"Trainer: padded to the longest, batch {batch}", plain_trainer, whole),
         Contender("package", f"s140 train, batch {batch}", package, whole),
+        Contender("fp32", f"s140 train --precision fp32, batch {batch}", package, whole | {"precision": "fp32"}),
     ]
 
 
@@ -207,16 +209,16 @@ def list_contenders(model: str, tokens: Tokens, tweets: int, batch: int, slow_st
 @click.option("--tokenizer", help="Whose tokens the tweets become.  [default: the model's]")
 @dataset_option
 @click.option(
-    "--tweets", type=click.IntRange(1), help="In a turn of trainer and package.  [default: 320; on a GPU 40,960]"
+    "--tweets", type=click.IntRange(1), help="In a turn of trainer, package and fp32.  [default: 320; on a GPU 40,960]"
 )
-@click.option("--batch-size", type=click.IntRange(1), help="For trainer and package.  [default: 32; on a GPU 512]")
+@click.option("--batch-size", type=click.IntRange(1), help="Of trainer, package and fp32.  [default: 32; on a GPU 512]")
 @click.option(
     "--slow-steps",
     type=click.IntRange(1),
     help="In a turn of notebook and script; tutorial makes four times as many.  [default: 1; on a GPU 20]",
 )
 @rounds_option
-@only_option("notebook", "script", "tutorial", "trainer", "package")
+@only_option("notebook", "script", "tutorial", "trainer", "package", "fp32")
 @seed_option
 @output_options
 def main(

@@ -98,6 +98,11 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def count_busy_cores() -> float | None:
+    """Return how many cores were in use on average in the last minute, or None if the system does not tell."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def measure_free_disk(path: Path) -> int:
     """Return the MiB that are free on the disk of ``path``, which need not exist."""
     return shutil.disk_usage(find_existing_folder(path)).free // MIB

@@ -162,7 +162,7 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         plain = input.device.type != "cpu" or input.dtype != torch.float32 or self.weight.dtype != torch.float32
-        if plain or not input.numel() or torch.compiler.is_compiling():
+        if plain or torch.is_autocast_enabled("cpu") or not input.numel() or torch.compiler.is_compiling():
             return super().forward(input)
         rows = input.reshape(-1, input.shape[-1])
         result: torch.Tensor = _Linear.apply(rows, self.weight, self.bias)  # type: ignore[no-untyped-call]

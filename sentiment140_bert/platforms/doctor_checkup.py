@@ -20,6 +20,7 @@ ALTERNATIVES = {
 }
 WEIGHTS_IN_CHECKPOINT = 3  # times: the weights, and AdamW's two averages of them
 DISTRIBUTION = "sentiment140-bert"
+NOTICEABLE = 0.25  # of the cores, that other programs use
 
 
 class Driver(TypedDict):
@@ -177,6 +178,8 @@ def _describe_machine(problems: list[str]) -> tuple[ExaminedMachine, list[str]]:
     if gpu_here and gpu_here["memory_free"] < 0.8 * gpu_here["memory_total"]:
         used = gpu_here["memory_total"] - gpu_here["memory_free"]
         remarks.append(f"Other programs hold {used:,} MiB of the GPU's memory: close those that are not needed.")
+    if gpu_here is None:
+        remarks += _find_other_work(facts.count_cores(), facts.count_busy_cores())
     described = environment.describe_machine()
     return {
         "system": described["system"],
@@ -193,6 +196,16 @@ def _describe_machine(problems: list[str]) -> tuple[ExaminedMachine, list[str]]:
         "torch": described["packages"]["torch"],
         "torch_cuda": described["cuda"],
     }, remarks
+
+
+def _find_other_work(cores: int, busy: float | None) -> list[str]:
+    """Return a sentence if other programs use cores that training would use, too."""
+    if not busy or busy < NOTICEABLE * cores:
+        return []
+    return [
+        f"Other programs kept {busy:.1f} of {cores} cores busy in the last minute, which slows training: close those "
+        "that are not needed."
+    ]
 
 
 def _list_trackers(recipe: Recipe, problems: list[str]) -> dict[str, list[str]]:

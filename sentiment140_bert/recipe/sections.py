@@ -224,7 +224,7 @@ class TrainingConfig(Section):
     )
     logging_steps: PositiveNumber = setting(50, "Steps between log lines.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
-        "auto", "auto: bf16 where the GPU has it, fp16 on older ones, fp32 on a CPU."
+        "auto", "auto: bf16 where the GPU or the processor has it; fp16 on older GPUs, fp32 on older processors."
     )
     fp16: bool = setting(False, "As in TrainingArguments: the same as --precision fp16.")
     bf16: bool = setting(False, "As in TrainingArguments: the same as --precision bf16.")

@@ -45,12 +45,7 @@ def choose_precision(config: TrainingConfig) -> Precision:
 
     requested = "fp16" if config.fp16 else "bf16" if config.bf16 else config.precision
     if not torch.cuda.is_available():
-        if requested in ("fp16", "bf16"):
-            raise HardwareError(
-                f"{requested} was requested, but this machine has no CUDA GPU.",
-                "Use --precision auto or fp32, or install the CUDA build of torch if there is a GPU.",
-            )
-        return Precision("fp32", "no CUDA GPU" if requested == "auto" else "as requested")
+        return _choose_without_gpu(requested)
     gpu = torch.cuda.get_device_name()
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     if requested == "bf16" and not has_bf16:
@@ -58,6 +53,37 @@ def choose_precision(config: TrainingConfig) -> Precision:
     if requested != "auto":
         return Precision(requested, "as requested")
     return Precision("bf16", f"{gpu} supports it") if has_bf16 else Precision("fp16", f"{gpu} does not support bf16")
+
+
+def _choose_without_gpu(requested: str) -> Precision:
+    if requested == "fp16":
+        raise HardwareError(
+            "fp16 was requested, but this machine has no CUDA GPU.",
+            "Use --precision auto, or install the CUDA build of torch if there is a GPU.",
+        )
+    if requested == "bf16" and not multiplies_bf16():
+        raise HardwareError(
+            "bf16 was requested, but this machine has no CUDA GPU, and its processor has no instructions for it "
+            "(AVX512_BF16 or AMX).",
+            "Use --precision auto or fp32, or install the CUDA build of torch if there is a GPU.",
+        )
+    if requested != "auto":
+        return Precision(requested, "as requested")
+    if multiplies_bf16():
+        return Precision("bf16", "no GPU; the processor has it")
+    return Precision("fp32", "no GPU, and no bf16 in the processor")
+
+
+def multiplies_bf16() -> bool:
+    """Return True if the processor has instructions for bf16, with which training is twice as fast as in fp32.
+
+    Others compute bf16 step by step, slower than fp32 (docs/performance.md). Torch tells of processors since 2.12; of
+    Apple's nothing was measured.
+    """
+    import torch
+
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def training_arguments(config: TrainingConfig, precision: Precision, checkpoints: Path) -> TrainingArguments:

@@ -42,7 +42,8 @@ def test_a_job_is_measured_by_training_it(s140, encoder: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []  # neither a run nor the probe's own folder is left
 
 
-def test_the_report_is_readable_at_a_glance(s140, encoder: Path) -> None:
+def test_the_report_is_readable_at_a_glance(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))  # of what else runs here nothing is told
     result = s140("doctor", *flags(model_name_or_path=encoder))
     sections = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert sections == [*("machine", "disk", "tokens", "trackers", "versions", "sources", "choice", "probe", "verdict")]
@@ -63,17 +64,25 @@ def test_a_dropout_that_the_model_does_not_have_is_a_problem(s140, encoder: Path
 def test_what_is_chosen_is_what_training_chooses(s140, encoder: Path) -> None:
     result = examined(s140, "--no-probe", *flags(model_name_or_path=encoder, gradient_accumulation_steps=2))
     assert result["probe"] is None
-    assert (result["choice"]["precision"], result["choice"]["why"]) == ("fp32", "no CUDA GPU")
+    assert (result["choice"]["precision"], result["choice"]["why"]) == ("fp32", "as requested")
     assert result["choice"]["gradient_accumulation_steps"] == 2
     assert result["machine"]["gpu"] is None
 
 
 @without_gpu
+def test_other_work_on_the_machine_is_told(s140, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for load, is_told in ((3.04, True), (0.1, False)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        remarks = examined(s140, "--no-probe", *flags(model_name_or_path=encoder))["remarks"]
+        assert any("Other programs kept 3.0 of" in remark for remark in remarks) == is_told
+
+
+@without_gpu
 def test_what_training_would_refuse_is_a_problem(s140, encoder: Path) -> None:
-    result = examined(s140, *flags(model_name_or_path=encoder, precision="bf16"), code=1)
+    result = examined(s140, *flags(model_name_or_path=encoder, precision="fp16"), code=1)
     assert not result["ready"]
     assert result["probe"] is None
-    assert "bf16 was requested" in result["problems"][0]
+    assert "fp16 was requested" in result["problems"][0]
 
 
 def test_missing_files_are_a_problem(s140, encoder: Path) -> None:

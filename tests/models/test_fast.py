@@ -134,6 +134,10 @@ def test_onednn_takes_layers_without_bias_and_leaves_half_precision_to_torch(mon
     torch.testing.assert_close(changed(inputs), plain(inputs))
     plain, changed = (layer.bfloat16() for layer in make_linear(monkeypatch))
     assert torch.equal(changed(inputs.bfloat16()), plain(inputs.bfloat16()))
+    plain, changed = make_linear(monkeypatch)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(changed(inputs), plain(inputs))
+        assert changed(inputs).dtype == torch.bfloat16
 
 
 def test_detects_the_processor_that_lscpu_names() -> None:

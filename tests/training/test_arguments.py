@@ -20,12 +20,14 @@ def built(**values: Any) -> TrainingArguments:
     return training_arguments(Recipe().with_values(values).training, FP32, Path("checkpoints"))
 
 
-# What was asked for, whether there is a GPU, whether that has bf16; what is chosen, None for a refusal.
+# Asked for, whether there is a GPU, whether that or else the processor has bf16; what is chosen, None for a refusal.
 CHOICES = [
     *(("auto", False, False, "fp32"), ("auto", True, False, "fp16"), ("auto", True, True, "bf16")),
     *(("fp32", False, False, "fp32"), ("fp32", True, False, "fp32"), ("fp32", True, True, "fp32")),
     *(("fp16", False, False, None), ("fp16", True, False, "fp16"), ("fp16", True, True, "fp16")),
     *(("bf16", False, False, None), ("bf16", True, False, None), ("bf16", True, True, "bf16")),
+    *(("auto", False, True, "bf16"), ("fp32", False, True, "fp32")),
+    *(("fp16", False, True, None), ("bf16", False, True, "bf16")),
 ]
 
 
@@ -34,6 +36,7 @@ def test_precision_on_every_kind_of_hardware(monkeypatch: pytest.MonkeyPatch) ->
     for requested, gpu, bf16, name in CHOICES:
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda bf16=bf16: {"avx512_bf16": bf16}, raising=False)
         # A GPU without bf16 emulates it, slowly: torch says so unless it is asked not to.
         monkeypatch.setattr(
             torch.cuda, "is_bf16_supported", lambda including_emulation=True, bf16=bf16: bf16 or including_emulation
@@ -92,7 +95,7 @@ def test_what_no_recipe_changes() -> None:
     assert Path(arguments.output_dir) == Path("checkpoints")
     for name in ("fp32", "fp16", "bf16"):
         config = TrainingConfig(lr_scheduler_type="linear")
-        if name == "fp32" or torch.cuda.is_available():
+        if name != "fp16" or torch.cuda.is_available():
             settings = training_arguments(config, Precision(name, ""), Path("checkpoints"))
             assert (settings.fp16, settings.bf16) == (name == "fp16", name == "bf16")
 
