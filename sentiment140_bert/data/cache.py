@@ -38,7 +38,7 @@ from sentiment140_bert.trust import check_folder
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-FORMAT = 3  # raise it when the same settings would give other rows
+FORMAT = 4  # raise it when the same settings would give other rows
 REPORT = "data.json"
 PREPARED, TOKENIZED = "prepared", "tokenized"
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]

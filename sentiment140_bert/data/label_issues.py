@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import logging
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from sentiment140_bert.errors import DataError
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.labels import NAMED, NEUTRAL, SCHEMES, tidy
 
+log = logging.getLogger(__name__)
 ROWS_AT_ONCE = 50_000
 # The spellings of the only two classes in the list.
 SIDES_BY_LABEL = {label: side for label, side in {**SCHEMES["0/1"], **NAMED}.items() if side != NEUTRAL}
@@ -60,11 +62,18 @@ class LabelIssues:
                 f"{describe_all(train['label'].to_numpy())} labels.",
                 "Shorten the list.",
             )
+        found = len(pc.unique(rows.filter(is_listed)))
+        if missing := len(pc.unique(listed)) - found:
+            log.warning(
+                "data: %s lists %s tweets that are not in the training tweets, and were perhaps changed when the list "
+                "was edited",
+                *(self.name, f"{missing:,}"),
+            )
         return remaining, {
             "name": Path(self.name).name,
             "sha256": self.sha256,
             "rows": len(self.keys),
-            "found": len(pc.unique(rows.filter(is_listed))),
+            "found": found,
         }
 
     def _join(self, keys: pa.ChunkedArray, labels: pa.ChunkedArray | None) -> pa.ChunkedArray:

@@ -97,7 +97,8 @@ def _divide(readings: Readings, data: DataConfig, steps: dict[str, int]) -> dict
     steps |= {"rows_read": reading.rows, "bad_rows": reading.bad_rows}
     steps |= {"dropped_by_label_map": reading.dropped} if data.label_map else {}
     del reading
-    table = _clean(_take_table("training", readings), data.cleaning, steps)
+    training = _take_table("training", readings).drop_columns(["topic"])  # what was searched for may be private
+    table = _clean(training, data.cleaning, steps)
     others: dict[str, pa.Table] = {}
     keeps_neutral = (data.labels or _count_labels(table)) == len(LABEL_NAMES)
     if not keeps_neutral:

@@ -243,11 +243,13 @@ def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output
     added = zip(output.added, (pa.string(), pa.float64(), pa.string()), strict=True)
     kinds = {name: _infer_type([record.get(name) for record in chunk]) for name in output.names} | dict(added)
     texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
+    integers = [name for name, kind in kinds.items() if pa.types.is_integer(kind)]
     with pq.ParquetWriter(path, pa.schema([*kinds.items()])) as writer:
         while chunk:
             for record in chunk:
                 record.update({name: str(record[name]) for name in texts if record.get(name) is not None})
             try:
+                _refuse_fractions(chunk, integers)
                 writer.write_table(pa.Table.from_pylist(chunk, writer.schema))
                 count += len(chunk)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
@@ -256,6 +258,16 @@ def _write_parquet(path: Path, records: Iterator[dict[str, Any]], output: Output
                     "Parquet cannot hold both; write .jsonl or .csv.",
                 ) from None
             chunk = take_chunk()
+
+
+def _refuse_fractions(records: list[dict[str, Any]], names: list[str]) -> None:
+    """Raise ArrowInvalid for a number in a column of integers that is none: pyarrow would cut it."""
+    import pyarrow as pa
+
+    for record in records:
+        for name in names:
+            if isinstance(value := record.get(name), float):
+                raise pa.ArrowInvalid(f"{name[:100]} is {value}, and was an integer before")
 
 
 def _infer_type(values: list[Any]) -> Any:

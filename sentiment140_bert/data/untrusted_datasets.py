@@ -38,7 +38,6 @@ def load_from_hub(name: str, revision: str | None) -> tuple[DatasetDict, str | N
         DataError: It cannot be loaded, or names what is not among its own files.
         HubError: The Hub answers nonsense.
     """
-    from datasets import load_dataset
     from huggingface_hub import constants
 
     from sentiment140_bert.hub.replies import check_answers
@@ -46,7 +45,7 @@ def load_from_hub(name: str, revision: str | None) -> tuple[DatasetDict, str | N
     check_answers()
     with _explain_errors(name):
         if constants.HF_HUB_OFFLINE:
-            return load_dataset(name, revision=revision), revision  # from the cache, or not at all
+            return _load_from_cache(name, revision)
         try:
             return _load_at(name, _get_commit(name, revision))
         except RuntimeError as error:
@@ -55,11 +54,31 @@ def load_from_hub(name: str, revision: str | None) -> tuple[DatasetDict, str | N
             return _load_at(name, _get_commit(name, CONVERTED))
 
 
+def _load_from_cache(name: str, revision: str | None) -> tuple[DatasetDict, str | None]:
+    """Load what datasets has of a repository, of which it looks for no revision.
+
+    Raises:
+        DataError: That is another commit than ``revision``, or it is not known to be the same.
+    """
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(name)
+    if revision not in (None, builder.hash):
+        raise DataError(
+            f"Of {name} the cache has commit {builder.hash}, and without the Hub nobody knows if that is {revision}.",
+            "Name that commit, or omit --dataset-revision, or unset HF_HUB_OFFLINE.",
+        )
+    builder.download_and_prepare()
+    return builder.as_dataset(), builder.hash
+
+
 def _load_at(name: str, commit: str) -> tuple[DatasetDict, str]:
     from datasets import load_dataset_builder
 
     _check_metadata(name, commit)
     builder = load_dataset_builder(name, revision=commit)
+    if builder.hash != commit:  # after a failed request datasets takes whatever its cache has
+        raise DataError(f"Of {name} the Hub has commit {commit}, but it did not come.", "Try again.")
     _check_builder(builder, name, commit)
     builder.download_and_prepare()
     return builder.as_dataset(), commit

@@ -20,6 +20,7 @@ from sentiment140_bert.models.save import write_calibration as write_calibration
 from sentiment140_bert.models.staging import SAFETENSORS as SAFETENSORS
 from sentiment140_bert.models.staging import compare_settings as compare_settings
 from sentiment140_bert.models.staging import find_weights as find_weights
+from sentiment140_bert.models.staging import hash_local_weights as hash_local_weights
 from sentiment140_bert.models.staging import list_dropped_settings as list_dropped_settings
 from sentiment140_bert.models.staging import resolve_commit as resolve_commit
 from sentiment140_bert.models.tokenizer import load_tokenizer as load_tokenizer

@@ -6,6 +6,7 @@ copies of the few settings that are known to be harmless, and links to weights a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -264,6 +265,18 @@ def find_weights(folder: Path) -> list[Path]:
         return sorted({*_find_weights(find, config, str(folder), lambda: _list_names(str(folder), None)).values()})
 
 
+def hash_local_weights(name: str) -> str | None:
+    """Return a hash of a local model's weights; None for one of the Hub, which has a commit, or the bundled one.
+
+    Raises:
+        ModelError: It has no safetensors.
+    """
+    if name.startswith(BUNDLED) or is_hub_id(name):
+        return None
+    hashes = [hash_file(file) for file in find_weights(Path(locate(name)))]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
 def compare_settings(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings in the ``config.json`` of a model folder, and those with which its model is loaded here.
 
@@ -295,8 +308,7 @@ def list_dropped_settings(folder: Path) -> Iterator[tuple[str, str, Any]]:
     for name, keep_allowed in SETTINGS.items():
         if (folder / name).is_file():
             with explain_errors(str(folder)):
-                stated = read_object(folder / name)
-                loaded = keep_allowed(stated)
+                loaded = keep_allowed(stated := read_object(folder / name))
             for key, value in stated.items():
                 is_changed = isinstance(value, str) and loaded.get(key) != value
                 if value is not None and (key not in loaded or is_changed):

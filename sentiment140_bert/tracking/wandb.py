@@ -81,7 +81,7 @@ class Wandb(Tracker):
 
     def open(self, remember: Remember) -> None:
         run_id = self.state.get("id")
-        if not run_id and self.callers_run:
+        if not run_id and self.callers_run and not self.tracked_run.is_part:
             run_id = self.callers_run.id
         elif not run_id:
             key = self.state.get("key") or secrets.token_hex(16)

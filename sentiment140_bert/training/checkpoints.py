@@ -24,6 +24,7 @@ from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
+STATE = "trainer_state.json"
 
 
 class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
@@ -111,6 +112,7 @@ def seal(folder: Path, seconds: float) -> None:
         folder: ``checkpoint-STEP`` with all of its files.
         seconds: Training time up to it.
     """
+    _drop_place_of_best(folder / STATE)
     settle(folder)
     files = {}
     for file in sorted(folder.iterdir()):
@@ -241,6 +243,13 @@ def newest_complete(checkpoints: Path) -> Path | None:
     return without_best
 
 
+def _drop_place_of_best(file: Path) -> None:
+    """Name the best checkpoint in a ``trainer_state.json`` without its folder: the file may be uploaded."""
+    if file.is_file() and (state := json.loads(file.read_text("utf-8"))).get("best_model_checkpoint"):
+        state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
+        write_text(file, json.dumps(state, indent=2, sort_keys=True) + "\n")  # as Trainer does, perhaps with NaN
+
+
 def best_of(checkpoint: Path) -> Path | None:
     """Return the best checkpoint before a complete one, which names it; None if no other one is named."""
     best = _read_best(checkpoint)
@@ -250,7 +259,7 @@ def best_of(checkpoint: Path) -> Path | None:
 def _read_best(checkpoint: Path) -> Path | None:
     """Return the best checkpoint that a complete one names, next to it; None if it names none."""
     try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+        state = json.loads((checkpoint / STATE).read_text("utf-8"))
         return checkpoint.parent / Path(state["best_model_checkpoint"]).name
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no best one, or none of ours
         return None

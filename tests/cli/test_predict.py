@@ -170,6 +170,15 @@ def test_a_column_that_changes_its_type_is_an_error_of_parquet(classifier_folder
     assert not Path("out.parquet").exists()
 
 
+def test_no_fraction_of_a_number_is_cut_off(classifier_folder: Path, s140, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment140_bert.data.texts.ROWS_AT_ONCE", 2)
+    rows = [{"text": "a fine day", "rating": rating} for rating in (4, 5, 4.75)]
+    Path("ratings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("predict", classifier_folder, "--input", "ratings.jsonl", "--output", "ratings.parquet")
+    assert "rating is 4.75, and was an integer before" in s140(*words, code=1).stderr
+    assert not Path("ratings.parquet").exists()
+
+
 def test_scores_are_calibrated_and_unsure_ones_neutral_on_request(
     classifier_folder: Path, s140, tmp_path: Path
 ) -> None:

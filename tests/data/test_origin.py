@@ -137,6 +137,16 @@ def test_users_times_and_topics(prepared):
     assert [three[name] for name in ORIGIN] == [None] * 3
 
 
+def test_topics_are_those_of_hand_labeled_tweets_alone(cache: Path) -> None:
+    """What the rows of an own file were searched by may be private, and slices are published."""
+    rows = "".join(f"{4 * (at % 2)},tweet {at} of mine,a patient of mine\n" for at in range(60))
+    Path("mine.csv").write_text(f"label,text,query\n{rows}")
+    Path("hand.csv").write_text("label,text,query\n0,how sad,a phone\n4,how glad,a phone\n")
+    splits = index_rows(prepare_splits(DataConfig(dataset="mine.csv", manual_test="hand.csv", **SIZES)))
+    topics = {name: {row["topic"] for row in rows.values()} for name, rows in splits.items()}
+    assert topics == {"train": {None}, "validation": {None}, "test": {None}, "manual": {"a phone"}}
+
+
 def test_the_stored_form_of_users_dates_and_topics():
     """Hashes of users were stored by earlier versions: other ones would match nobody."""
     columns = {

@@ -195,6 +195,14 @@ def test_cleaning_makes_no_difference_to_a_list(write):
         assert len(list_train(prepare(cleaning=cleaning, drop_suspects=name))) == len(texts[cleaning]) - 3
 
 
+def test_listed_tweets_that_are_not_found_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A spreadsheet may have changed them."""
+    train = list_rows(prepare())["train"]
+    name = write_list([{"text": text} for text, _ in train[:3]] + [{"text": "changed caf?"}])
+    prepare(drop_suspects=name)
+    assert f"{name} lists 1 tweets that are not in the training tweets" in caplog.text
+
+
 WRONG_LISTS = {
     "": "is empty",
     "tweet\ntweet 1 is sad, café\n": "has no column text",

@@ -11,9 +11,11 @@ import pytest
 from hub_server import HubServer
 from on_hub import DATA
 from published_dataset_fixtures import read, rewrite
+from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.errors import S140Error
 
 pytest_plugins = ("hub_fixtures", "published_dataset_fixtures")
+SOURCE = "tester/tweets-of-another-kind"
 pytestmark = pytest.mark.usefixtures("pushed", "cache", "stranger")
 
 
@@ -100,3 +102,28 @@ def test_any_other_dataset_is_split_as_before(hub: HubServer, name: str, prepare
     report = prepared("tester/plain", validation_size=10, test_size=10)
     assert report["splits"]["train"]["rows"] == 60
     assert "published" not in report
+
+
+def test_without_the_hub_no_other_commit_takes_the_place_of_a_named_one(
+    hub: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """datasets takes the newest of its cache, whatever was named."""
+    import datasets
+    from huggingface_hub import constants
+
+    hub.create(SOURCE, "dataset")
+    rows = [f"{4 * (at % 2)},number {at}\n" for at in range(50)]
+    commits = []
+    for count in (20, 50):
+        hub.write(SOURCE, "train.csv", ("label,text\n" + "".join(rows[:count])).encode(), "dataset")
+        commits.append(hub.head(SOURCE, "dataset"))
+        splits, commit = untrusted_datasets.load_from_hub(SOURCE, commits[-1])
+        assert (len(splits["train"]), commit) == (count, commits[-1])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    for revision in (None, commits[1]):
+        splits, commit = untrusted_datasets.load_from_hub(SOURCE, revision)
+        assert (len(splits["train"]), commit) == (50, commits[1])
+    for revision in (commits[0], "main"):
+        with pytest.raises(S140Error, match=f"the cache has commit {commits[1]}"):
+            untrusted_datasets.load_from_hub(SOURCE, revision)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.tracking import open_trackers
+from sentiment140_bert.tracking.tracks import describe_tracked_run
 from told import change_scores, tell
 from wandb_files import Kept, read_segment, segments
 
@@ -78,6 +81,15 @@ def test_two_trainings_within_one_run_of_theirs(run_copy: Path, tmp_path: Path) 
     logged = losses(tmp_path)
     assert logged.count(777.0) == STEPS
     assert set(trained_losses(run_copy)) <= set(logged)
+
+
+def test_one_of_several_trainings_gets_a_run_of_its_own(run_copy: Path, tmp_path: Path) -> None:
+    recipe = saved_recipe(run_copy).with_values({"report_to": ["wandb"]})
+    with callers_run(tmp_path) as run:
+        with open_trackers(["wandb"], lambda: describe_tracked_run(RunDir(run_copy), recipe, is_part=True)):
+            pass
+        assert json.loads((run_copy / "tracking.json").read_text())["wandb"]["id"] != run.id
+    assert losses(tmp_path) == []
 
 
 def test_resumes_a_run_that_the_caller_ended(run_copy: Path, tmp_path: Path) -> None:

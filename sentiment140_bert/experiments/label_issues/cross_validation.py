@@ -133,9 +133,12 @@ def _train_and_predict(
 
 def _hash_inputs(recipe: Recipe, prepared: Prepared, folds: Indices) -> str:
     """Return a name made of all that the predictions depend on."""
+    from sentiment140_bert import models
+
     plain = recipe.to_dict()
     settings = {key: value for key, value in plain["training"].items() if key not in CHANGEABLE}
     parts = [prepared.report["fingerprint"], plain["model"], recipe.data.max_length, settings]
+    parts += filter(None, [models.hash_local_weights(recipe.model.model_name_or_path)])
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(folds.tobytes())
     return digest.hexdigest()[:16]

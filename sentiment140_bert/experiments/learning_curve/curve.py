@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from sentiment140_bert import models
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Diverged, Interrupted, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
@@ -167,6 +168,12 @@ def _plan_trainings(
             f"The tweets are not those that {home.path} was started with: fingerprint {then} then, {now} now.",
             "Restore the original input, or choose another OUTPUT.",
         )
+    weights = models.hash_local_weights(recipe.model.model_name_or_path)
+    if before and before.get("base_weights", weights) != weights:
+        raise RunError(
+            f"{recipe.model.model_name_or_path} has other weights than when {home.path} was started.",
+            "Restore the original ones, or choose another OUTPUT.",
+        )
     sizes, cut_short = limit_sizes(sizes, report["splits"]["train"]["rows"])
     parts = {size: loading.draw_subset(whole, size) for size in sizes}
     seed_numbers = [recipe.training.seed + at for at in range(seeds)]
@@ -177,6 +184,7 @@ def _plan_trainings(
         "group": recipe.tracking.group or name,
         "recipe": before["recipe"] if before else plain,
         "model_revision": recipe.model.model_revision,
+        "base_weights": weights,
         "data": pick_used_data(report),
         "seeds": seed_numbers,
         "subsets": list_subsets(parts),

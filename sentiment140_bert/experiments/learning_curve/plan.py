@@ -44,6 +44,7 @@ class Subset(TypedDict):
 class Plan(CurveInputs):
     """``plan.json``."""
 
+    base_weights: NotRequired[str | None]  # a hash of those of a local folder, which may change
     subsets: Annotated[list[Subset], Field(max_length=MOST_SIZES), AfterValidator(_ascend)]
 
 

@@ -286,9 +286,12 @@ def _identify(
     plain = make_public(recipe, is_on_hub=material.report["sources"]["training"]["on_hub"]).to_dict()
     settings = {section: plain[section] for section in ("model", "data", "training")}
     settings["training"] = {key: value for key, value in settings["training"].items() if key not in CHANGEABLE}
+    from sentiment140_bert import models
+
     return {
         "space": space.to_plain(ranges),
         "recipe": settings,
+        "base_weights": models.hash_local_weights(recipe.model.model_name_or_path),
         "data": material.report["fingerprint"],
         "metric": get_metric(recipe),
         "direction": get_direction(recipe),

@@ -163,6 +163,14 @@ def test_folders_of_something_else_stay_unchanged(s140: Callable, words: list[st
     assert hash_files(tmp_path) == before
 
 
+def test_a_local_base_model_that_changed_meanwhile_is_refused(curve: Path, s140: Callable, words: list[str]) -> None:
+    plan = json.loads((curve / "plan.json").read_text())
+    assert len(plan["base_weights"]) == 64
+    (curve / "plan.json").write_text(json.dumps(plan | {"base_weights": "0" * 64}))
+    result = s140("learning-curve", curve, *words, code=1)
+    assert "has other weights than when" in result.stderr
+
+
 def test_another_recipe_or_other_tweets_are_refused(
     curve: Path, s140: Callable, words: list[str], write: Callable[..., Path]
 ) -> None:
