@@ -17,6 +17,7 @@ class Kept(NamedTuple):
 
     ids: set[str]
     names: set[str]
+    hosts: set[str]
     tags: list[str]
     group: str
     config: dict[str, Any]
@@ -55,12 +56,13 @@ def segments(folder: Path) -> list[Path]:
 
 def read_segment(path: Path) -> Kept:
     """Return the content of one segment."""
-    result = Kept(set(), set(), [], "", {}, {}, {}, set(), [])
+    result = Kept(set(), set(), set(), [], "", {}, {}, {}, set(), [])
     for record in records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             result.ids.add(record.run.run_id)
             result.names.add(record.run.display_name)
+            result.hosts.add(record.run.host)
             result = result._replace(tags=list(record.run.tags), group=record.run.run_group)
             result.config.update(_values(record.run.config.update))
         elif kind == "config":

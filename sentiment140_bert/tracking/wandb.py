@@ -189,6 +189,7 @@ class Wandb(Tracker):
             disable_git=True,  # git would run commands from the configuration of a repository in the run's folder
             save_code=False,
             x_disable_meta=True,  # the command line as it was typed, with folders and perhaps passwords
+            host="a machine",  # whose name it would write otherwise
         )
         project = os.environ.get("WANDB_PROJECT") or self.tracked_run.project or PROJECT
         begin: dict[str, Any] = {

@@ -78,6 +78,7 @@ def test_it_holds_no_folder_of_this_machine(trained, encoder: Path) -> None:
     (file,) = segments(trained[0])
     content = file.read_bytes()
     assert [path for path in (encoder, trained[0], Path(sys.prefix)) if str(path).encode() in content] == []
+    assert read_segment(file).hosts == {"a machine"}
 
 
 def test_confusion_and_calibration_are_native_charts(trained) -> None:
