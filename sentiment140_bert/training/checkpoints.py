@@ -112,7 +112,7 @@ def seal(folder: Path, seconds: float) -> None:
         folder: ``checkpoint-STEP`` with all of its files.
         seconds: Training time up to it.
     """
-    _drop_place_of_best(folder / STATE)
+    _drop_place_of_best(folder)
     settle(folder)
     files = {}
     for file in sorted(folder.iterdir()):
@@ -243,11 +243,11 @@ def newest_complete(checkpoints: Path) -> Path | None:
     return without_best
 
 
-def _drop_place_of_best(file: Path) -> None:
-    """Name the best checkpoint in a ``trainer_state.json`` without its folder: the file may be uploaded."""
-    if file.is_file() and (state := json.loads(file.read_text("utf-8"))).get("best_model_checkpoint"):
-        state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
-        write_text(file, json.dumps(state, indent=2, sort_keys=True) + "\n")  # as Trainer does, perhaps with NaN
+def _drop_place_of_best(folder: Path) -> None:
+    """Name the best checkpoint without its folder in the state of a checkpoint, which may be uploaded."""
+    if best := _read_best(folder):
+        state = json.loads((folder / STATE).read_text("utf-8")) | {"best_model_checkpoint": best.name}
+        write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True) + "\n")  # as Trainer, perhaps with NaN
 
 
 def best_of(checkpoint: Path) -> Path | None:

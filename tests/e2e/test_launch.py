@@ -153,9 +153,9 @@ def test_when_one_process_runs_out_of_memory_both_compute_smaller_parts(halves, 
 
 
 def test_a_mistake_is_an_error_message_and_ends_both(model: Path, tmp_path: Path) -> None:
-    words = ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, precision="bf16")]
+    words = ["--output-dir", tmp_path / "run", *flags(model_name_or_path=model, precision="fp16")]
     _, stderr = finish_ranks("train", *words, code=1)
-    assert "bf16 was requested" in stderr
+    assert "fp16 was requested" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "run").exists()
 
