@@ -112,7 +112,6 @@ def seal(folder: Path, seconds: float) -> None:
         folder: ``checkpoint-STEP`` with all of its files.
         seconds: Training time up to it.
     """
-    _drop_place_of_best(folder)
     settle(folder)
     files = {}
     for file in sorted(folder.iterdir()):
@@ -241,13 +240,6 @@ def newest_complete(checkpoints: Path) -> Path | None:
             without_best = without_best or folder
         log.warning("resume: skipping %s: %s", folder.name, damage)
     return without_best
-
-
-def _drop_place_of_best(folder: Path) -> None:
-    """Name the best checkpoint without its folder in the state of a checkpoint, which may be uploaded."""
-    if best := _read_best(folder):
-        state = json.loads((folder / STATE).read_text("utf-8")) | {"best_model_checkpoint": best.name}
-        write_text(folder / STATE, json.dumps(state, indent=2, sort_keys=True) + "\n")  # as Trainer, perhaps with NaN
 
 
 def best_of(checkpoint: Path) -> Path | None:
