@@ -62,8 +62,8 @@ class LabelIssues:
                 f"{describe_all(train['label'].to_numpy())} labels.",
                 "Shorten the list.",
             )
-        found = len(pc.unique(rows.filter(is_listed)))
-        if missing := len(pc.unique(listed)) - found:
+        matches = len(pc.unique(rows.filter(is_listed)))
+        if missing := len(pc.unique(listed)) - matches:
             log.warning(
                 "data: %s lists %s tweets that are not in the training tweets, and were perhaps changed when the list "
                 "was edited",
@@ -73,7 +73,7 @@ class LabelIssues:
             "name": Path(self.name).name,
             "sha256": self.sha256,
             "rows": len(self.keys),
-            "found": found,
+            "found": matches,
         }
 
     def _join(self, keys: pa.ChunkedArray, labels: pa.ChunkedArray | None) -> pa.ChunkedArray:

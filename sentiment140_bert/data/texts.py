@@ -21,7 +21,6 @@ from sentiment140_bert.files import write_whole
 from sentiment140_bert.recipe import DataConfig
 
 log = logging.getLogger(__name__)
-
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 ROWS_AT_ONCE = 10_000
 MOST_NAMED = 10  # columns in a warning
@@ -191,8 +190,8 @@ def write_predictions(path: Path, predictions: Iterable[PredictedRow], output: O
         output: Its columns.
     """
     write = {".parquet": _write_parquet, ".csv": _write_csv}.get(path.suffix, _write_lines)
-    count, late = 0, dict[str, int]()
-
+    count = 0
+    late: dict[str, int] = {}  # by column its first row
     names = {*output.names, *output.added}
 
     def make_records() -> Iterator[dict[str, Any]]:

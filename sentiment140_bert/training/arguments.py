@@ -70,15 +70,14 @@ def _choose_without_gpu(requested: str) -> Precision:
     if requested != "auto":
         return Precision(requested, "as requested")
     if multiplies_bf16():
-        return Precision("bf16", "no GPU; the processor has it")
-    return Precision("fp32", "no GPU, and no bf16 in the processor")
+        return Precision("bf16", "no CUDA GPU; the processor has it")
+    return Precision("fp32", "no CUDA GPU, and no bf16 in the processor")
 
 
 def multiplies_bf16() -> bool:
-    """Return True if the processor has instructions for bf16, with which training is twice as fast as in fp32.
+    """Return True if the processor has instructions for bf16, which make training faster (docs/performance.md).
 
-    Others compute bf16 step by step, slower than fp32 (docs/performance.md). Torch tells of processors since 2.12; of
-    Apple's nothing was measured.
+    False where torch does not tell, as older versions do, and for processors other than x86, which were not measured.
     """
     import torch
 

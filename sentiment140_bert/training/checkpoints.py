@@ -24,7 +24,6 @@ from sentiment140_bert.schemas import check_schema
 
 log = logging.getLogger(__name__)
 MANIFEST = "complete.json"
-STATE = "trainer_state.json"
 
 
 class CheckpointSealer(TrainerCallback):  # type: ignore[misc]
@@ -251,7 +250,7 @@ def best_of(checkpoint: Path) -> Path | None:
 def _read_best(checkpoint: Path) -> Path | None:
     """Return the best checkpoint that a complete one names, next to it; None if it names none."""
     try:
-        state = json.loads((checkpoint / STATE).read_text("utf-8"))
+        state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
         return checkpoint.parent / Path(state["best_model_checkpoint"]).name
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no best one, or none of ours
         return None

@@ -138,7 +138,7 @@ def test_users_times_and_topics(prepared):
 
 
 def test_topics_are_those_of_hand_labeled_tweets_alone(cache: Path) -> None:
-    """What the rows of an own file were searched by may be private, and slices are published."""
+    """The queries of an own file may be private, and slices are published."""
     rows = "".join(f"{4 * (at % 2)},tweet {at} of mine,a patient of mine\n" for at in range(60))
     Path("mine.csv").write_text(f"label,text,query\n{rows}")
     Path("hand.csv").write_text("label,text,query\n0,how sad,a phone\n4,how glad,a phone\n")

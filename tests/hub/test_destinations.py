@@ -125,6 +125,30 @@ def test_a_commit_by_hand_is_no_push(hub: HubServer, push, run_copy: Path, title
     assert "did not write: config.json." in " ".join(push(to=JUST_MODEL, code=1).stderr.split())
 
 
+def test_a_revert_of_a_push_is_not_undone(hub: HubServer, push, run_copy: Path) -> None:
+    """Older content of the run itself, which a person brought back."""
+    push(to=("--repo-id", MODEL))
+    first = hub.files(MODEL)
+    push("--license", "mit", to=("--repo-id", MODEL))
+    assert hub.files(MODEL)["data.json"] != first["data.json"]
+    hub.write(MODEL, "data.json", first["data.json"])
+    result = push(to=("--repo-id", MODEL), code=1)
+    assert "holds files that `s140 push-to-hub` did not write: data.json" in result.stderr
+    assert hub.files(MODEL)["data.json"] == first["data.json"]
+
+
+@pytest.mark.parametrize("name", ["training_rows.safetensors", "figures/slices.png"])
+def test_a_file_that_a_person_removed_does_not_come_back(hub: HubServer, push, run_copy: Path, name: str) -> None:
+    to = ("--repo-id", MODEL)
+    push(to=to)
+    head = hub.commits(MODEL)[0]
+    left = {path: blob for path, blob in head.files.items() if path != name}
+    removal = replace(head, title=f"Delete {name}", description="", parent=head.oid, files=left)
+    hub.repos["model", MODEL].add("refs/heads/main", removal)
+    assert f"which a person removed: {name}." in " ".join(push("--license", "mit", to=to, code=1).stderr.split())
+    assert name not in hub.files(MODEL)
+
+
 def test_a_pull_request_of_another_title_is_not_continued(hub: HubServer, push) -> None:
     for message in ("one", "two", "one"):
         push("--create-pr", "--commit-message", message, to=JUST_MODEL)

@@ -267,18 +267,6 @@ def test_what_others_changed_since_the_last_push_is_neither_replaced_nor_removed
         assert hub.head(repo_id, kind) == before
 
 
-def test_a_revert_of_a_push_is_not_undone(hub: HubServer, push, run_copy: Path) -> None:
-    """Older content of the run itself, which a person brought back."""
-    push(to=("--repo-id", MODEL))
-    first = hub.files(MODEL)
-    push("--license", "mit", to=("--repo-id", MODEL))
-    assert hub.files(MODEL)["data.json"] != first["data.json"]
-    hub.write(MODEL, "data.json", first["data.json"])
-    result = push(to=("--repo-id", MODEL), code=1)
-    assert "holds files that `s140 push-to-hub` did not write: data.json" in result.stderr
-    assert hub.files(MODEL)["data.json"] == first["data.json"]
-
-
 @pytest.mark.parametrize(
     "between",
     [("--create-pr",), ("--revision", "dev"), ("--repo-id", "tester/second"), ("--revision", "main"), None],
@@ -354,18 +342,6 @@ def test_a_strangers_run_does_not_say_what_was_pushed(hub: HubServer, push, run_
     refused = " ".join(push(to=("--repo-id", MODEL), code=1).stderr.split())
     assert "did not write: model.safetensors, vocab.txt." in refused
     assert hub.head(MODEL) == head
-
-
-@pytest.mark.parametrize("name", ["training_rows.safetensors", "figures/slices.png"])
-def test_a_file_that_a_person_removed_does_not_come_back(hub: HubServer, push, run_copy: Path, name: str) -> None:
-    to = ("--repo-id", MODEL)
-    push(to=to)
-    head = hub.commits(MODEL)[0]
-    left = {path: blob for path, blob in head.files.items() if path != name}
-    removal = replace(head, title=f"Delete {name}", description="", parent=head.oid, files=left)
-    hub.repos["model", MODEL].add("refs/heads/main", removal)
-    assert f"which a person removed: {name}." in " ".join(push("--license", "mit", to=to, code=1).stderr.split())
-    assert name not in hub.files(MODEL)
 
 
 def test_a_squashed_history_does_not_tell_what_is_the_runs_own(hub: HubServer, push, run_copy: Path) -> None:

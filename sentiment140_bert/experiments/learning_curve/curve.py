@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sentiment140_bert import models
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, Diverged, Interrupted, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
@@ -154,6 +153,8 @@ def _plan_trainings(
     home: CurveDir, recipe: Recipe, sizes: Sequence[int], seeds: int, keep_models: bool
 ) -> tuple[Plan, list[Training], dict[int, loading.PreparedData]]:
     """Check the arguments and prepare the tweets; return ``plan.json``, the trainings, and the tweets of each size."""
+    from sentiment140_bert import models
+
     _check_arguments(recipe, sizes, seeds)
     before = _read_earlier_plan(home, recipe)
     recipe = series.check_recipe(recipe, "a learning curve", keep_models)

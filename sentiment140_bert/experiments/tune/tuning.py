@@ -283,11 +283,11 @@ def _identify(
     recipe: Recipe, ranges: dict[str, Range], material: Material, sampler: str, pruner: str
 ) -> dict[str, Any]:
     """Return what all processes of a study must agree on, as JSON gives it back."""
+    from sentiment140_bert import models
+
     plain = make_public(recipe, is_on_hub=material.report["sources"]["training"]["on_hub"]).to_dict()
     settings = {section: plain[section] for section in ("model", "data", "training")}
     settings["training"] = {key: value for key, value in settings["training"].items() if key not in CHANGEABLE}
-    from sentiment140_bert import models
-
     return {
         "space": space.to_plain(ranges),
         "recipe": settings,
