@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-_locked_folders: set[Path] = set()  # by this process
+_owners: dict[Path, str] = {}  # what this process wrote into the lock of each folder it holds; "" without a lock
 
 
 @contextmanager
@@ -57,21 +57,23 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     except RuntimeError:  # Python up to 3.12
         raise RunError(f"{folder} is a circular link.", "Choose another folder.") from None
     check_folder(folder)
-    if place in _locked_folders:
+    if place in _owners:
         yield
         return
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     with explain_refused_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _acquire(folder, purpose)
-    _locked_folders.add(place)
+        owner = _describe_owner(purpose)
+        lock = _acquire(folder, owner)
+    _owners[place] = owner if lock else ""
     try:
         remove_leftovers(folder)
         yield
     finally:
-        _locked_folders.remove(place)
+        del _owners[place]
         if lock and lock.is_locked:  # a forked child has lost it
-            (folder / LOCK).unlink(missing_ok=True)  # before the release, after which it may be another process's
+            if _is_held(folder, owner):
+                (folder / LOCK).unlink()  # before the release, after which it may be another process's
             lock.release()
         with contextlib.suppress(OSError):  # it is not empty
             for path in created:
@@ -81,6 +83,29 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
 def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]:
     """Lock a run directory for a verb that only reads; do nothing if this process may not write there."""
     return lock_folder(folder, purpose) if os.access(folder, os.W_OK) else contextlib.nullcontext()
+
+
+def check_still_locked(folder: Path) -> None:
+    """Check that a run directory is the one that this process locked, before something is written into it.
+
+    Raises:
+        RunError: It was moved or removed since, or another process trains at its path.
+    """
+    owner = _owners.get(folder.resolve())
+    if owner and not _is_held(folder, owner):
+        raise RunError(
+            f"{folder} was moved or removed while this process was writing there; nothing more is written.",
+            "Move it back, or name its new place with --output-dir, and repeat the command: it resumes from the newest "
+            "complete checkpoint.",
+        )
+
+
+def _is_held(folder: Path, owner: str) -> bool:
+    """Return True if the lock in a folder is that of this owner; an empty one may have been emptied by a contender."""
+    try:
+        return (folder / LOCK).read_text("utf-8") in (owner, "")
+    except FileNotFoundError:
+        return False
 
 
 def make_lock(file: Path, **options: Any) -> BaseFileLock:
@@ -94,7 +119,7 @@ def make_lock(file: Path, **options: Any) -> BaseFileLock:
     return FileLock(file, **options)
 
 
-def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
+def _acquire(folder: Path, owner: str) -> BaseFileLock | None:
     """Return the acquired lock, or None if the file system has no locks; filelock does not use a plain file instead."""
     from filelock import Timeout
 
@@ -104,7 +129,7 @@ def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
         timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
         thread_local=False,
         fallback_to_soft=False,
-        on_acquired=partial(_write_owner, purpose),
+        on_acquired=partial(_write_owner, owner.encode()),
     )
     try:
         lock.acquire(poll_interval=0.02)
@@ -121,11 +146,14 @@ def _acquire(folder: Path, purpose: str) -> BaseFileLock | None:
     return lock
 
 
-def _write_owner(purpose: str, descriptor: int) -> None:
+def _describe_owner(purpose: str) -> str:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    owner = {"pid": os.getpid(), "host": socket.gethostname(), "doing": purpose, "since": since}
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "doing": purpose, "since": since})
+
+
+def _write_owner(owner: bytes, descriptor: int) -> None:
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps(owner).encode())
+    os.write(descriptor, owner)
 
 
 def _read_owner(file: Path) -> str:

@@ -45,8 +45,8 @@ def elsewhere(tmp_path: Path) -> Path:
     return place
 
 
-def contents(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def put_link(run: Path, name: str, target: Path) -> None:

@@ -19,7 +19,9 @@ import pytest
 from command_line import Command
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import DAY, TEMPORARY, write_text
-from sentiment140_bert.locks import LOCK, lock_folder, make_lock
+from sentiment140_bert.locks import LOCK, check_still_locked, lock_folder, make_lock
+from sentiment140_bert.run import RunDir
+from stranger_fixtures import contents
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -190,3 +192,34 @@ def test_a_lock_that_is_another_ones_second_name_is_its_own(tmp_path: Path) -> N
         (tmp_path / "other.lock").hardlink_to(tmp_path / "one.lock")
         with make_lock(tmp_path / "other.lock", timeout=0):
             pass
+
+
+def test_a_run_that_is_moved_writes_nothing_into_what_takes_its_place(
+    classifier_folder: Path, smallest_run: Path, tmp_path: Path, s140
+) -> None:
+    run, there = tmp_path / "run", tmp_path / "there"
+    words = ["train", *flags(model_name_or_path=classifier_folder), "--output-dir"]
+    with Command(*words, run, pause_at="step 8/") as first:
+        first.wait_until_paused()
+        run.rename(there)
+        shutil.copytree(smallest_run, run)
+        (run / LOCK).write_text("of another process")
+        before = contents(run)
+        first.resume()
+        _, errors = first.communicate()
+    assert first.returncode == 1
+    assert f"{run} was moved or removed while" in errors
+    assert contents(run) == before
+    assert "resume: from checkpoint-6" in s140(*words, there).stderr
+    assert RunDir(there).is_finished()
+
+
+def test_a_lock_that_a_contender_emptied_is_still_held(tmp_path: Path) -> None:
+    """Some versions of filelock do that."""
+    with lock_folder(tmp_path, "training"):
+        (tmp_path / LOCK).write_text("")
+        check_still_locked(tmp_path)
+        (tmp_path / LOCK).unlink()
+        with pytest.raises(RunError, match="was moved or removed"):
+            check_still_locked(tmp_path)
+    check_still_locked(tmp_path)

@@ -18,7 +18,7 @@ from sentiment140_bert.evaluation.predictions import Predictions, predict_split,
 from sentiment140_bert.evaluation.scores import score_split
 from sentiment140_bert.files import Place, expand_path, hash_file, write_json
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
-from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.locks import check_still_locked, lock_folder
 from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
@@ -84,6 +84,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     prepared = prepared or load_run_data(run)
     scores = score_splits(classifier, prepared, hash_file(run.weights))
     metrics = scores.metrics
+    check_still_locked(run.path)
     write_predictions(run, scores.predictions)
     if not scores_only:
         models.write_calibration(run.model, scores.calibration)

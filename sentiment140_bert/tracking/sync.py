@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sentiment140_bert.errors import S140Error, first_line
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.locks import check_still_locked
 from sentiment140_bert.schemas import TrackerState
 from sentiment140_bert.tracking.sync_state import SyncState
 from sentiment140_bert.tracking.tracked_run import (
@@ -140,12 +141,14 @@ class Sync:
         )
 
     def _end(self, status: RunStatus) -> None:
+        check_still_locked(self.tracked_run.run.path)
         self.tracker.close(status)
         self.files["end"] = status.name
         self._write()
 
     def _send_new(self) -> None:
         """Send, in the thread, everything that was not sent yet, and remember each part once it is durable."""
+        check_still_locked(self.tracked_run.run.path)
         if self._is_of_other_weights():
             return
         version, history = self.tracked_run.history.read()

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from transformers import Trainer, TrainingArguments
 
 from sentiment140_bert.full_disk import build_full_disk_error, is_disk_full
+from sentiment140_bert.locks import check_still_locked
 from sentiment140_bert.training import resume
 from sentiment140_bert.training.checkpoints import MANIFEST, CheckpointSealer, remove_checkpoint
 
@@ -42,8 +43,9 @@ class PrivateTrainer(Trainer):  # type: ignore[misc]
         """Write a checkpoint as Trainer does.
 
         Raises:
-            RunError: The disk is full; the part that was written is removed.
+            RunError: The disk is full; the part that was written is removed. Or the run directory was moved.
         """
+        check_still_locked(Path(self.args.output_dir).parent)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if folder.is_dir():  # it is written once more, and may be being sealed
             self.finish_sealing()
