@@ -28,6 +28,7 @@ from sentiment140_bert.tracking.tracked_run import FAILED, FINISHED, KILLED, Tra
 from sentiment140_bert.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read while mlflow is imported, which reports to its makers
 
 
 class Tracking:

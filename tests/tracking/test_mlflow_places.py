@@ -8,6 +8,8 @@ import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,15 @@ def test_names_of_every_kind(run_copy: Path, mlflow_server: MlflowServer, tmp_pa
         run = Path(shutil.copytree(run_copy, tmp_path / f"run-{number}"))
         assert tell(run, "mlflow", run_name=name, tags=[f"tag {number}, ü😀" for number in range(100)])
     assert sorted(run.info.run_name for run in runs_of(mlflow_server, tmp_path.name)) == sorted(names)
+
+
+def test_mlflow_reports_nothing_to_its_makers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CI", "PYTEST_CURRENT_TEST", "MLFLOW_DISABLE_TELEMETRY"):  # which switch it off, too
+        monkeypatch.delenv(name, raising=False)
+    lines = (
+        "from sentiment140_bert import tracking, cli",
+        "from mlflow import telemetry, version",
+        "print(version.VERSION, telemetry.get_telemetry_client())",
+    )
+    printed = subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True)
+    assert printed.stdout.endswith(" None\n")
