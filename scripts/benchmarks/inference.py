@@ -71,7 +71,7 @@ def package(*, model: str, texts: str, count: int, seed: int, backend: str = "to
 @click.option("--tweets", type=click.IntRange(1), default=4000, show_default=True, help="In one turn.")
 @click.option("--slow-tweets", type=click.IntRange(1), help="In one turn of pipeline.  [default: a tenth]")
 @rounds_option
-@only_option("pipeline", "pipeline_32", "package", "onnx", "onnx_int8")
+@only_option("pipeline", "pipeline_32", "package", "bf16", "onnx", "onnx_int8")
 @seed_option
 @output_options
 def main(
@@ -95,6 +95,7 @@ def main(
         Contender("pipeline", "pipeline(texts)", pipeline, few),
         Contender("pipeline_32", "pipeline(texts, batch_size=32)", pipeline, few | {"batch_size": 32}),
         Contender("package", "s140 predict", package, many),
+        Contender("bf16", "s140 predict --backend torch-bf16", package, many | {"backend": "torch-bf16"}),
         Contender("onnx", "s140 predict --backend onnx", package, many | {"backend": "onnx"}),
         Contender("onnx_int8", "s140 predict --backend onnx-int8", package, many | {"backend": "onnx-int8"}),
     ]

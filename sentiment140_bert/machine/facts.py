@@ -144,6 +144,17 @@ def describe_torch_gpu() -> TorchGpu | None:
     }
 
 
+def multiplies_bf16() -> bool:
+    """Return True if the processor has instructions for bf16, which make products faster (docs/performance.md).
+
+    False where torch does not tell, as older versions do, and for processors other than x86, which were not measured.
+    """
+    import torch
+
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def explain_unused_gpu(
     gpus: Sequence[Gpu], available: bool, torch_cuda: str | None, driver_cuda: str | None, visible: str | None
 ) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import HardwareError, RecipeError, RunError
+from sentiment140_bert.machine.facts import multiplies_bf16
 from sentiment140_bert.recipe import CHANGEABLE, TrainingConfig
 from sentiment140_bert.recipe.privacy import OWN_PLACES
 
@@ -72,17 +73,6 @@ def _choose_without_gpu(requested: str) -> Precision:
     if multiplies_bf16():
         return Precision("bf16", "no CUDA GPU; the processor has it")
     return Precision("fp32", "no CUDA GPU, and no bf16 in the processor")
-
-
-def multiplies_bf16() -> bool:
-    """Return True if the processor has instructions for bf16, which make training faster (docs/performance.md).
-
-    False where torch does not tell, as older versions do, and for processors other than x86, which were not measured.
-    """
-    import torch
-
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def training_arguments(config: TrainingConfig, precision: Precision, checkpoints: Path) -> TrainingArguments:

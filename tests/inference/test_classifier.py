@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import sentiment140_bert
+from sentiment140_bert.errors import HardwareError
+from sentiment140_bert.inference import torch_backend
 from sentiment140_bert.inference.classifier import NEUTRAL, WINDOW, Classifier, split_into_batches
 from sentiment140_bert.inference.predict import predict_texts
 from sentiment140_bert.inference.tokens import Tokenization
@@ -47,6 +49,26 @@ def test_labels_and_scores_are_those_of_pipeline(classifier_folder: Path, pipe) 
     np.testing.assert_allclose(classifier.probabilities(TWEETS[:6]), probabilities, atol=1e-5)
     raw, cleaned = classifier.probabilities(["@xy I &lt;3 it http://t.co/1", "@user I <3 it http"])
     np.testing.assert_allclose(raw, cleaned, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_gives_nearly_the_same_scores_or_an_error(
+    has_bf16: bool, classifier_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pretend that the processor has bf16 or not: torch computes it on any, slowly."""
+    monkeypatch.setattr(torch_backend, "multiplies_bf16", lambda: has_bf16)
+    if not has_bf16:
+        with pytest.raises(HardwareError, match="does not support it") as caught:
+            sentiment140_bert.open_classifier(classifier_folder, backend="torch-bf16")
+        assert "--backend torch" in caught.value.hint
+        return
+    fp32, bf16 = (sentiment140_bert.open_classifier(classifier_folder, backend=name) for name in (None, "torch-bf16"))
+    expected, scores = fp32.probabilities(TWEETS), bf16.probabilities(TWEETS)
+    assert not np.array_equal(scores, expected)
+    np.testing.assert_allclose(scores, expected, atol=0.1)
+    clear = np.abs(expected[:, 0] - 0.5) > 0.1
+    assert clear.any()
+    np.testing.assert_array_equal(scores.argmax(1)[clear], expected.argmax(1)[clear])
 
 
 WORDS = {"[UNK]": 0, "sad": 1, "glad": 2, "so": 3}

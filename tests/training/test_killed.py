@@ -16,8 +16,8 @@ import pytest
 from command_line import Command
 from killing import RESULTS, damaged, same, trained
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.machine.facts import multiplies_bf16
 from sentiment140_bert.run import saved_recipe
-from sentiment140_bert.training.arguments import multiplies_bf16
 from sentiment140_bert.training.checkpoints import MANIFEST, newest_complete
 from tiny_run import flags
 
