@@ -52,7 +52,7 @@ def package(recipe: Recipe, data: PreparedData) -> Tuned:
         data: Data of the recipe, from :func:`loading.load_data`.
     """
     _, tokens, tokenizer = data
-    model = load_encoder(recipe)
+    model = models.load_base_model(recipe.model, recipe.training.seed)
     splits = tokens.splits()
     started = time.perf_counter()
     outcome = train_as_package(model, tokenizer, splits, recipe.with_values(UNSAVED).training)
@@ -69,7 +69,7 @@ def trainer(recipe: Recipe, data: PreparedData) -> Tuned:
     """
     _, tokens, tokenizer = data
     rows = tokens.splits()["train"]
-    model = load_encoder(recipe, plain=True)
+    model = models.load_base_model(recipe.model, recipe.training.seed, plain=True)
     names = ("per_device_train_batch_size", "num_train_epochs", "max_steps", "learning_rate", "weight_decay")
     settings = {name: getattr(recipe.training, name) for name in (*names, "warmup_steps", "lr_scheduler_type", "seed")}
     started = time.perf_counter()
@@ -79,13 +79,6 @@ def trainer(recipe: Recipe, data: PreparedData) -> Tuned:
 
 
 WAYS: Mapping[str, Callable[[Recipe, PreparedData], Tuned]] = {"package": package, "trainer": trainer}
-
-
-def load_encoder(recipe: Recipe, plain: bool = False) -> Any:
-    """Load the recipe's encoder with a new head from its seed."""
-    model = recipe.model
-    name, revision = model.model_name_or_path, model.model_revision
-    return models.load_encoder(name, revision, recipe.training.seed, model.dropouts(), plain=plain)
 
 
 def score(model: Any, data: PreparedData) -> dict[str, npt.NDArray[np.bool_]]:

@@ -65,7 +65,7 @@ def _build_option(name: str, flags: list[str], field: FieldInfo, has_default: bo
     if kind is bool:
         flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:]]
     options: dict[str, Any] = {"type": kind, "default": None, "help": text or field.description}
-    if name in ("dataset", "model_name_or_path", *FILE_SETTINGS):
+    if name in ("dataset", "model_name_or_path", "teacher", *FILE_SETTINGS):
         options["shell_complete"] = complete_path
     return cloup.option(*flags, name, cls=SettingOption, **options)
 

@@ -37,13 +37,15 @@ def check_recipe(recipe: Recipe, work: str, keep_models: bool) -> Recipe:
         keep_models: False if model folders are removed after scoring.
 
     Raises:
-        S140Error: It has a model to register or to log, or is for several processes.
+        S140Error: It has a teacher, a model to register or to log, or is for several processes.
     """
     recipe = drop_checkpoint_repo(recipe, work)
     if recipe.tracking.register_model:
         raise RecipeError([f"register_model: {work} has no model to register; omit it"])
     if recipe.tracking.log_model and not keep_models:
         raise RecipeError(["log_model: no model is kept; add --keep-models, or omit it"])
+    if recipe.model.teacher:
+        raise RecipeError([f"teacher: {work} trains without one; omit it"])
     make_settings(recipe.training, Path(), work)
     return recipe
 

@@ -83,6 +83,34 @@ def _translate_dropout(config: PreTrainedConfig, name: str) -> str:
     return DISTILBERT_NAMES[name] if config.model_type == "distilbert" else name
 
 
+def keep_layers(model: PreTrainedModel, count: int) -> None:
+    """Keep some of a model's layers, evenly spaced, the last one among them: of 6 layers 2 are the third and the last.
+
+    Args:
+        model: Any with one list of layers, such as BERT, DistilBERT or RoBERTa; changed in place.
+        count: How many to keep.
+
+    Raises:
+        ModelError: It does not have so many, or its layers are not in one list of equal ones.
+    """
+    import torch
+
+    total = model.config.num_hidden_layers
+    lists = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == total
+    }
+    if count > total:
+        raise ModelError(f"layers: {model.name_or_path} has {total}, not {count}.", "Lower --layers, or omit it.")
+    if len(lists) != 1 or getattr(model.config, "layer_types", None):
+        raise ModelError(f"layers: those of {model.config.model_type} models cannot be chosen.", "Omit --layers.")
+    ((name, layers),) = lists.items()
+    kept = [layers[(at + 1) * total // count - 1] for at in range(count)]
+    model.set_submodule(name, torch.nn.ModuleList(kept))
+    model.config.num_hidden_layers = count
+
+
 ID2LABEL = {side: LABEL_NAMES[side] for side in (NEGATIVE, POSITIVE)}
 
 

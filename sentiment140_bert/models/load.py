@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
-from sentiment140_bert.models.architecture import ID2LABEL, Head, make_label_settings, set_dropouts
+from sentiment140_bert.models.architecture import ID2LABEL, Head, keep_layers, make_label_settings, set_dropouts
 from sentiment140_bert.models.load_errors import explain_errors, silence_transformers
 from sentiment140_bert.models.locate import is_hub_id
 from sentiment140_bert.models.staging import StagedModel, stage_model
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+    from sentiment140_bert.recipe import ModelConfig
+
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,7 @@ def load_encoder(
     dropouts: Mapping[str, float | None] | None = None,
     plain: bool = False,
     labels: int = len(ID2LABEL),
+    layers: int | None = None,
 ) -> PreTrainedModel:
     """Load a pretrained encoder with a head of two labels, or of three with neutral; float32.
 
@@ -41,9 +44,10 @@ def load_encoder(
         dropouts: Instead of the model's own, by :data:`~sentiment140_bert.models.architecture.DROPOUTS`.
         plain: Leave out :func:`~sentiment140_bert.models.fast.make_fast`.
         labels: 2 or 3.
+        layers: See :func:`~sentiment140_bert.models.architecture.keep_layers`; None keeps all.
 
     Raises:
-        ModelError: It cannot be loaded, or has no safetensors weights.
+        ModelError: It cannot be loaded, has no safetensors weights, or not so many layers.
     """
     from transformers import set_seed
 
@@ -60,7 +64,15 @@ def load_encoder(
         change = head.settle(model, loading)
     if change:
         log.info("model: %s: %s", name_or_path, change)
+    if layers:
+        keep_layers(model, layers)
     return _finish(model, name_or_path, plain)
+
+
+def load_base_model(base: ModelConfig, seed: int, labels: int = len(ID2LABEL), plain: bool = False) -> PreTrainedModel:
+    """Load the base model of a recipe, with a new head; arguments and errors as :func:`load_encoder`."""
+    name, revision = base.model_name_or_path, base.model_revision
+    return load_encoder(name, revision, seed, base.dropouts(), plain, labels, base.layers)
 
 
 def _read_config(model_files: StagedModel, **labels: Any) -> PreTrainedConfig:
@@ -120,6 +132,7 @@ def build_untrained(
     seed: int = 42,
     plain: bool = False,
     dropouts: Mapping[str, float | None] | None = None,
+    layers: int | None = None,
 ) -> PreTrainedModel:
     """Build a classifier of a model's shape with random weights, for measuring; of a Hub model its config is enough.
 
@@ -129,6 +142,7 @@ def build_untrained(
         seed: Seed of the weights.
         plain: As in :func:`load_encoder`.
         dropouts: As in :func:`load_encoder`.
+        layers: As in :func:`load_encoder`.
 
     Raises:
         ModelError: Its shape is not known, or it has no such dropout.
@@ -140,6 +154,8 @@ def build_untrained(
         build_shape(config, UNKNOWN)
         set_seed(seed)
         model = AutoModelForSequenceClassification.from_config(config, dtype="float32", trust_remote_code=False)
+    if layers:
+        keep_layers(model, layers)
     return _finish(model, name_or_path, plain)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.files import expand_path, hash_file
+from sentiment140_bert.recipe.sections import TEACHER
 from sentiment140_bert.run import RUNS, RunDir
 from sentiment140_bert.trust import check_folder
 
@@ -25,6 +26,8 @@ def locate(name_or_path: str) -> str:
     """
     if name_or_path == BUNDLED:
         return str(_find_bundled())
+    if name_or_path == TEACHER:
+        raise ModelError("The base model is to be that of the teacher, and none is named.", "Add --teacher RUN.")
     if name_or_path.startswith("bundled:"):
         raise ModelError(f"There is no {name_or_path!r}.", f"The bundled encoder is {BUNDLED}.")
     path = expand_path(name_or_path)

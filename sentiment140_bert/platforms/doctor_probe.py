@@ -126,7 +126,7 @@ def _train_steps(recipe: Recipe, home: Path, lengths: np.ndarray) -> Trial:
     from sentiment140_bert.training.probe import STEPS, Timed
 
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    model = models.build_untrained(name, revision, dropouts=recipe.model.dropouts())
+    model = models.build_untrained(name, revision, dropouts=recipe.model.dropouts(), layers=recipe.model.layers)
     # As many steps as are timed; the schedule's warm-up does not change the time.
     config = recipe.with_values({**QUIET, "max_steps": STEPS, "warmup_steps": 0}).training
     settings = arguments.training_arguments(config, arguments.choose_precision(config), home / "checkpoints")

@@ -35,6 +35,8 @@ def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool |
         name: Path(file).name for name in FILE_SETTINGS if (file := getattr(recipe.data, name)) is not None
     }
     changes["model_name_or_path"] = strip_folders(base_model or recipe.model.model_name_or_path)
+    if recipe.model.teacher:
+        changes["teacher"] = strip_folders(recipe.model.teacher)
     dataset = recipe.data.dataset
     if dataset and not is_on_hub:
         changes["dataset"] = strip_folders(dataset) if is_on_hub is None else Path(dataset).name

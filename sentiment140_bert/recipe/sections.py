@@ -45,7 +45,8 @@ from sentiment140_bert.recipe.values import (
 )
 from sentiment140_bert.text import shorten
 
-PLACES = ("dataset", "model_name_or_path")  # which may be files, too
+PLACES = ("dataset", "model_name_or_path", "teacher")  # which may be files, too
+TEACHER = "teacher"  # as the name of a base model
 FILE: dict[str, Any] = {"json_schema_extra": {"format": "path"}}  # never read from an untrusted recipe
 
 
@@ -83,7 +84,8 @@ class ModelConfig(Section):
     """The encoder that is fine-tuned."""
 
     model_name_or_path: str = setting(
-        "google-bert/bert-base-uncased", "Hub id, folder, or bundled:minilm (the encoder of the [offline] extra)."
+        "google-bert/bert-base-uncased",
+        "Hub id, folder, bundled:minilm (the encoder of the [offline] extra), or teacher: that of --teacher.",
     )
     model_revision: Revision | None = setting(None, "Branch, tag or commit of the model on the Hub.")
     hidden_dropout_prob: Probability | None = setting(
@@ -95,6 +97,22 @@ class ModelConfig(Section):
     classifier_dropout: Probability | None = setting(
         None, "Dropout before the classifier while training.  [default: the model's own]"
     )
+
+    layers: PositiveInteger | None = setting(
+        None, "Keep so many of its layers, evenly spaced, the last one among them.  [default: all]"
+    )
+    teacher: str | None = setting(
+        None, "A fine-tuned model (run, folder or Hub id) whose scores are learned, too: distillation."
+    )
+    teacher_temperature: PositiveNumber = setting(2.0, "Divides the logits of both: softer scores to learn.")
+    teacher_weight: Proportion = setting(0.5, "Share of the teacher's scores in the loss; the labels have the rest.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_teacher(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("model_name_or_path") == TEACHER and values.get("teacher"):
+            return {**values, "model_name_or_path": values["teacher"]}
+        return values
 
     def dropouts(self) -> dict[str, float | None]:
         """Return the requested dropout by BERT's names; None is the model's own."""

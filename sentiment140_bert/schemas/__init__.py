@@ -31,6 +31,7 @@ from sentiment140_bert.schemas.environment import Gpu as Gpu
 from sentiment140_bert.schemas.environment import Heat as Heat
 from sentiment140_bert.schemas.environment import Machine as Machine
 from sentiment140_bert.schemas.environment import StartedEnvironment as StartedEnvironment
+from sentiment140_bert.schemas.environment import Teacher as Teacher
 from sentiment140_bert.schemas.environment import Training as Training
 from sentiment140_bert.schemas.environment import UsedMemory as UsedMemory
 from sentiment140_bert.schemas.graphs import Graph as Graph

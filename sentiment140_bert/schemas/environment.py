@@ -24,6 +24,13 @@ class Precision(TypedDict):
     name: str
 
 
+class Teacher(TypedDict):
+    """The model whose scores were learned; ``weights`` is the sha256 of its safetensors."""
+
+    name: str
+    weights: str
+
+
 class Batch(TypedDict):
     """The share of a step's tweets in each batch; see ``training.batching``."""
 
@@ -97,6 +104,7 @@ class StartedEnvironment(Machine):
     precision: Precision
     processes: Count
     base_model: BaseModel
+    teacher: NotRequired[Teacher]
     unusual_arguments: dict[str, Any]
     command: str | None
     started: str

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset as Table
     from transformers import TrainingArguments
 
+Floats = npt.NDArray[np.float32]
 BATCHES_AT_ONCE = 50  # batches' worth of tweets that are sorted together, as Transformers' group_by_length does
 
 
@@ -118,6 +119,8 @@ class TokenRows(Dataset[Any]):
         padding: The number that fills rows up.
     """
 
+    soft_targets: Floats | None = None  # shape (rows, labels); see ``distillation``
+
     def __init__(self, table: Table, tokenizer: Any, multiple: int = 1, padding: int | None = None) -> None:
         columns = table.with_format("arrow")[:]
         lists = columns["input_ids"].combine_chunks()
@@ -138,14 +141,17 @@ class TokenRows(Dataset[Any]):
     def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         """Return ``input_ids`` and ``attention_mask`` of shape (rows, longest), ``labels`` of shape (rows,); all int64.
 
+        With soft targets also ``soft_targets`` of shape (rows, labels), float32.
+
         Without rows, as in a process when a step has fewer tweets than parts, return one row that counts for nothing.
         """
         if not len(rows):
-            return {
+            nothing = {
                 "input_ids": torch.full((1, 2), self.padding),
                 "attention_mask": torch.ones((1, 2), dtype=torch.int64),
                 "labels": torch.tensor([IGNORED]),
             }
+            return nothing | self._pick_soft_targets(np.zeros(1, dtype=np.int64))
         chosen = np.asarray(rows)
         columns, inside = pad_rows(
             {"input_ids": self.tokens},
@@ -155,11 +161,15 @@ class TokenRows(Dataset[Any]):
             left=not self.on_the_right,
             multiple=self.multiple,
         )
-        return {
+        batch = {
             "input_ids": torch.from_numpy(columns["input_ids"]),
             "attention_mask": torch.from_numpy(inside.astype(np.int64)),
             "labels": torch.from_numpy(self.labels[chosen]),
         }
+        return batch | self._pick_soft_targets(chosen)
+
+    def _pick_soft_targets(self, rows: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        return {} if self.soft_targets is None else {"soft_targets": torch.from_numpy(self.soft_targets[rows])}
 
     def longest_first(self) -> TokenRows:
         """Return the same rows by length, so that scoring them computes hardly any padding."""
@@ -191,10 +201,14 @@ def share_of(arguments: TrainingArguments) -> Share:
     return Share(arguments.per_device_train_batch_size * accumulated * processes, processes, accumulated)
 
 
-def make_rows(model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments) -> dict[str, TokenRows]:
+def make_rows(
+    model: Any, tokenizer: Any, splits: Any, arguments: TrainingArguments, soft_targets: Floats | None = None
+) -> dict[str, TokenRows]:
     """Return the splits that training reads as batches, padded as model and precision want it."""
     if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and similar models find the end of a text by it
         model.config.pad_token_id = tokenizer.pad_token_id
     multiple = 8 if arguments.fp16 or arguments.bf16 else 1  # as tensor cores want it
     padding = find_padding_id(model, tokenizer)
-    return {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}
+    rows = {name: TokenRows(splits[name], tokenizer, multiple, padding) for name in ("train", "validation")}
+    rows["train"].soft_targets = soft_targets
+    return rows

@@ -7,11 +7,16 @@ factor for all layers as in ELECTRA, whose name for it this is (Clark et al. 202
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy
+
+from sentiment140_bert.training.batching import IGNORED
+
+if TYPE_CHECKING:
+    from sentiment140_bert.training.distillation import Distillation
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
 EMBEDDINGS = re.compile(r"(?:^|\.)embeddings(?:_project)?\.")
@@ -57,20 +62,38 @@ def groups(model: Any, decayed: Iterable[str], learning_rate: float, weight_deca
     ]
 
 
-def exact_loss(label_smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
-    """Return the loss function for ``Trainer(compute_loss_func=…)``.
+class ExactLoss:
+    """The loss function for ``Trainer(compute_loss_func=…)``.
 
     Summed cross entropy over the number of tweets in the whole global batch, so that accumulation, several
     processes and batches of unequal size give the loss and gradient of one large batch. BERT's own forward
     takes ``num_items_in_batch`` and ignores it, by which Trainer's default loss comes out too large by the
     number of accumulation steps.
+
+    With a teacher, its soft targets have a share of it: their cross entropy with the student's probabilities, both at
+    the temperature T, times T squared (Hinton, Vinyals and Dean 2015, section 2). Scores are those of the labels alone.
+
+    Args:
+        label_smoothing: The share of each label that is spread over all.
+        distillation: Temperature and weight.
     """
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+    soft_targets: torch.Tensor | None = None  # of the batch that is computed; shape (tweets, labels)
+
+    def __init__(self, label_smoothing: float = 0.0, distillation: Distillation | None = None) -> None:
+        self.label_smoothing = label_smoothing
+        self.distillation = distillation
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Return the loss of a batch: of scored tweets their mean, of training tweets their part of the step's."""
         logits = outputs["logits"].float()
         if num_items_in_batch is None:
-            return cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        summed = cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+            return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        summed = cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
+        if self.distillation and self.soft_targets is not None:
+            temperature, weight = self.distillation.temperature, self.distillation.weight
+            soft = cross_entropy(logits / temperature, self.soft_targets, reduction="none")[labels != IGNORED]
+            summed = (1 - weight) * summed + weight * temperature**2 * soft.sum()
         return summed / num_items_in_batch
-
-    return loss

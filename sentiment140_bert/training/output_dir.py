@@ -63,7 +63,11 @@ def _has_files_of_a_run(run: RunDir) -> bool:
 
 def _refuse_to_remove_inputs(run: RunDir, recipe: Recipe) -> None:
     """Raise RunError if the model or a file that the recipe names is in the folder that is to be overwritten."""
-    settings = (recipe.model.model_name_or_path, *(getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)))
+    settings = (
+        recipe.model.model_name_or_path,
+        recipe.model.teacher,
+        *(getattr(recipe.data, name) for name in ("dataset", *FILE_SETTINGS)),
+    )
     for name in filter(None, settings):
         path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises where there is no such user
         if path.exists() and path.resolve().is_relative_to(run.path.resolve()):

@@ -27,6 +27,7 @@ from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import open_trackers, tracks
 from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_run, volumes
 from sentiment140_bert.training import environment as environments
+from sentiment140_bert.training.distillation import Distillation, ask_teacher, check_same_teacher, refuse_leakage
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -67,6 +68,7 @@ def train(
         Interrupted: A signal stopped training; a checkpoint was written.
         S140Error: Output folder, recipe, data, model, hardware or disk are unusable.
     """
+    from sentiment140_bert import models
     from sentiment140_bert.training import checkpoints
 
     request = Request(as_recipe(recipe), resume, overwrite, push_to, arguments_given, on_checkpoint, data, scores_only)
@@ -77,7 +79,8 @@ def train(
         if job.resumes and run.is_finished():
             return finish_run(run, request) if job.is_main else TrainResult(run.path, is_main=False)
         start = load_data_and_resume_state(job)
-        model = load_model(start)
+        labels = schemas.count_labels(start.prepared.report)
+        model = models.load_base_model(start.recipe.model, start.recipe.training.seed, labels)
         environment = write_run_metadata(job, start)
         with upload_checkpoints(job) as uploads, report_to_trackers(job, start) as tracking:
             fit(job, start, model, environment, uploads, tracking)
@@ -141,6 +144,7 @@ class Start:
     tokenizer: Any
     resumes: bool
     checkpoint: Path | None
+    distillation: Distillation | None
 
 
 def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
@@ -201,22 +205,14 @@ def load_data_and_resume_state(job: Job) -> Start:
     checkpoint = checkpoints.newest_complete(job.run.checkpoints) if resumes else None
     if resumes:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no complete checkpoint, from step 0")
-    return Start(recipe, *data, resumes, checkpoint)
+    refuse_leakage(recipe.model, data.splits)
+    return Start(recipe, *data, resumes, checkpoint, ask_teacher(recipe.model, data.splits))
 
 
 def _prepare(job: Job, resumes: bool) -> tuple[Recipe, loading.PreparedData]:
     with job.processes.main_process_first():
         recipe = loading.pin_base_model(job.recipe, job.run if resumes else None, job.request.data)
         return recipe, job.request.data or loading.load_data(recipe)
-
-
-def load_model(start: Start) -> Any:
-    """Load the recipe's base model with a new classifier of the labels of its tweets on top."""
-    from sentiment140_bert import models
-
-    base, seed = start.recipe.model, start.recipe.training.seed
-    labels = schemas.count_labels(start.prepared.report)
-    return models.load_encoder(base.model_name_or_path, base.model_revision, seed, base.dropouts(), labels=labels)
 
 
 def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
@@ -231,8 +227,11 @@ def write_run_metadata(job: Job, start: Start) -> schemas.StartedEnvironment:
     environment = environments.describe_environment(
         start.recipe, job.precision, job.processes.num_processes, job.request.arguments_given
     )
+    if start.distillation:
+        environment["teacher"] = start.distillation.teacher
     if start.resumes:
         output_dir.check_same_data(run, report)
+        check_same_teacher(run, environment)
         if job.remote:
             job.remote.remember()
         if start.checkpoint:
@@ -304,6 +303,7 @@ def fit(
             monitor=monitor,
             lr_decay=job.recipe.training.layerwise_lr_decay,
             patience=job.recipe.training.early_stopping_patience,
+            distillation=start.distillation,
         )
     if outcome.signal:
         raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main, job.request.push_to)

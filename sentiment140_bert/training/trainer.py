@@ -37,6 +37,8 @@ from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+    from sentiment140_bert.training.distillation import Distillation
+
 log = logging.getLogger(__name__)
 # Models that take a mask as it goes into their attention, of shape (tweets, 1, 1, tokens).
 READY_MASKS = {"bert", "distilbert", "roberta", "xlm-roberta"}
@@ -131,6 +133,8 @@ class SentimentTrainer(PrivateTrainer):
         """
         if self.has_ready_mask:
             inputs["attention_mask"] = inputs["attention_mask"].bool()[:, None, None, :]
+        if self.compute_loss_func:
+            self.compute_loss_func.soft_targets = inputs.pop("soft_targets", None)  # none of tweets that are scored
         try:
             return super().compute_loss(model, inputs, *positional, **named)
         except (IndexError, ValueError) as error:
@@ -255,6 +259,7 @@ def train(
     shown: bool = True,
     lr_decay: float = 1.0,
     patience: int | None = None,
+    distillation: Distillation | None = None,
 ) -> Outcome:
     """Fine-tune ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
@@ -273,17 +278,19 @@ def train(
         shown: Show the progress.
         lr_decay: Factor of the learning rate from each layer to the one below it.
         patience: Evaluations in a row without a better score after which training ends; None: never.
+        distillation: A teacher's scores of the tweets of ``train``, to be learned, too.
 
     Raises:
         HardwareError: A batch does not fit into memory, and no smaller part may be tried or fits either.
         RunError: The checkpoint is unusable, or the loss is not a number.
     """
     checkpoints = _open_checkpoints(resume_from, arguments.save_total_limit, on_checkpoint)
-    rows = make_rows(model, tokenizer, splits, arguments)
+    rows = make_rows(model, tokenizer, splits, arguments, distillation.soft_targets if distillation else None)
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
     early = [EarlyStopping(patience)] if patience else []
     all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *early, *(callbacks or [])]
     options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
+    options["compute_loss_func"] = optimization.ExactLoss(arguments.label_smoothing_factor, distillation)
     make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
@@ -311,7 +318,6 @@ def _make_trainer(
         train_dataset=rows["train"],
         eval_dataset=rows["validation"].longest_first(),
         processing_class=tokenizer,
-        compute_loss_func=optimization.exact_loss(arguments.label_smoothing_factor),
         share=share,
         **options,
     )
@@ -320,12 +326,7 @@ def _make_trainer(
 
 
 def _describe(
-    trainer: SentimentTrainer,
-    loss: float,
-    seconds: float,
-    signal: int | None,
-    halvings: int,
-    early: list[EarlyStopping],
+    trainer: SentimentTrainer, loss: float, seconds: float, signal: int | None, halved: int, early: list[EarlyStopping]
 ) -> Outcome:
     if not math.isfinite(loss):
         raise diverged("the loss is no longer a number")
@@ -340,6 +341,6 @@ def _describe(
         tweets_per_second=round(epochs * len(trainer.train_dataset) / seconds, 1),
         signal=signal,
         share=trainer.share,
-        out_of_memory=halvings,
+        out_of_memory=halved,
         stopped_early=any(callback.is_over() for callback in early) and state.global_step < state.max_steps,
     )

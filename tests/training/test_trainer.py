@@ -27,7 +27,7 @@ from sentiment140_bert.recipe import Recipe, build_schema
 from sentiment140_bert.training.arguments import Precision, training_arguments
 from sentiment140_bert.training.batching import IGNORED, TokenRows
 from sentiment140_bert.training.checkpoints import newest_complete, training_seconds
-from sentiment140_bert.training.optimization import exact_loss
+from sentiment140_bert.training.optimization import ExactLoss
 from sentiment140_bert.training.trainer import SentimentTrainer, train
 from tiny_run import flags
 
@@ -89,7 +89,7 @@ def test_the_loss_is_torchs_cross_entropy() -> None:
     for smoothing in (0.0, 0.1, 0.5):
         logits, labels = torch.randn(10, 2), torch.randint(0, 2, (10,))
         labels[3] = IGNORED
-        loss = exact_loss(smoothing)
+        loss = ExactLoss(smoothing)
         expected = cross_entropy(logits, labels, label_smoothing=smoothing)
         torch.testing.assert_close(loss({"logits": logits}, labels), expected)
         for cut, count in ((7, torch.tensor(9)), (1, 9)):
@@ -98,7 +98,7 @@ def test_the_loss_is_torchs_cross_entropy() -> None:
 
 
 def test_half_precision_logits_give_a_float32_loss() -> None:
-    assert exact_loss()({"logits": torch.randn(4, 2).half()}, torch.tensor([0, 1, 1, 0])).dtype == torch.float32
+    assert ExactLoss()({"logits": torch.randn(4, 2).half()}, torch.tensor([0, 1, 1, 0])).dtype == torch.float32
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_the_best_weights_are_kept_not_the_last(classifier_folder: Path, tmp_pat
     assert outcome.best_metric == pytest.approx(min(losses))
     assert outcome.best_step == 4 * (losses.index(min(losses)) + 1)
     again = SentimentTrainer(model, settings, eval_dataset=TokenRows(data, tokenizer))
-    again.compute_loss_func = exact_loss()
+    again.compute_loss_func = ExactLoss()
     assert again.evaluate()["eval_loss"] == pytest.approx(min(losses), rel=1e-4)
 
 

@@ -71,9 +71,11 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         folds: The fold of each row of its training split.
 
     Raises:
-        RunError: This is one of several processes, or nothing can be written into the run.
+        RunError: The run has a teacher, this is one of several processes, or nothing can be written into the run.
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
+    if recipe.model.teacher:
+        raise RunError(f"{run.path} was trained with a teacher, and folds have none.", "Use --by baseline.")
     recipe = loading.pin_base_model(recipe, run)
     data = loading.load_data(recipe)
     home = run.suspects / _hash_inputs(recipe, data.splits, folds)
@@ -105,8 +107,7 @@ def _train_and_predict(
 
     checkpoints = folder / "checkpoints"
     settings = series.make_settings(recipe.training, checkpoints, "the search for suspects")
-    base = recipe.model
-    model = models.load_encoder(base.model_name_or_path, base.model_revision, recipe.training.seed, base.dropouts())
+    model = models.load_base_model(recipe.model, recipe.training.seed)
     splits = data.tokens.splits()
     outcome = trainer.train(
         model,

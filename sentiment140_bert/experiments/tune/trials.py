@@ -208,9 +208,8 @@ def _train(tuning: Tuning, attempt: Attempt, progress: Progress, run: RunDir) ->
     environment = describe_environment(recipe, precision, 1, tuning.arguments_given)
     checkpoint = find_checkpoint(run, recipe, material.report["fingerprint"]) if attempt.is_retry else None
     environment = _begin_run(run, recipe, material, environment, checkpoint)
-    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     labels = schemas.count_labels(material.report)
-    model = models.load_encoder(name, revision, recipe.training.seed, recipe.model.dropouts(), labels=labels)
+    model = models.load_base_model(recipe.model, recipe.training.seed, labels)
     reported = callbacks.EvaluationReporter(get_metric(recipe), report, attempt.scores, progress.advance)
     usage = Usage()
     names = tracks.choose_trackers(run, recipe, resume=checkpoint is not None)
