@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +31,7 @@ DAY = 86_400  # seconds
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a flag to open a file with, unless it is a symbolic link
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 SURROGATE = re.compile("[\ud800-\udfff]")
+_checks: list[Callable[[Path], None]] = []  # what raises where a path may not be written
 _new_files: set[Path] = set()  # where this process replaces no file that appears while it works
 
 
@@ -65,6 +66,16 @@ def expand_path(place: Place, what: str = "path") -> Path:
     if not is_unicode(os.path.abspath(path)):  # noqa: PTH100 - a link's own name counts
         raise S140Error(f"{shorten(name)} is in a path that is not Unicode, which no library opens.", "Rename it.")
     return path
+
+
+def check_writes(check: Callable[[Path], None]) -> None:
+    """Call ``check`` with every path before a file or folder is written there."""
+    _checks.append(check)
+
+
+def _check_write(path: Path) -> None:
+    for check in _checks:
+        check(path)
 
 
 def expand_output(place: Place, what: str = "output") -> Path:
@@ -117,6 +128,7 @@ def write_whole(path: Path) -> Iterator[Path]:
         RunError: Nothing can be written there, it is something else than a file, or the disk is full; or
             :func:`keep_new` was called, and there is a file now.
     """
+    _check_write(path)
     with explain_refused_write(path):
         if path.exists() and not path.is_file():  # a folder; or a pipe or a device, which renaming would replace
             raise RunError(f"{path} exists and is not a regular file.", "Name another file.")
@@ -154,6 +166,7 @@ def write_folder_whole(path: Path, replaceable: Collection[Path] | None = None) 
         RunError: Nothing can be written there, it is something else than a folder, a mounted disk, or that is full; or
             there are more files now.
     """
+    _check_write(path)
     with explain_refused_write(path):
         _remove_leftovers_of(path)
         if path.exists() and not path.is_dir():
@@ -219,6 +232,7 @@ def open_to_append(path: Path) -> BinaryIO:
     Raises:
         RunError: A link leads to something else than a file, or cannot be replaced.
     """
+    _check_write(path)
     if path.is_symlink() or (path.exists() and path.stat().st_nlink > 1):
         with write_whole(path) as copy:
             shutil.copyfile(path, copy)

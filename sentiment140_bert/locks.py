@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import explain_refused_write, remove_leftovers
+from sentiment140_bert.files import Place, check_writes, expand_path, explain_refused_write, remove_leftovers
 from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
@@ -31,6 +31,20 @@ log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _owners: dict[Path, str] = {}  # what this process wrote into the lock of each folder it holds; "" without a lock
+
+
+def expand_folder(place: Place, what: str = "path") -> Path:
+    """Return the path of a folder that a command works in, its links followed once: they may change meanwhile.
+
+    Raises:
+        S140Error, TypeError: See :func:`expand_path`.
+    """
+    path = expand_path(place, what)
+    try:
+        followed = path.resolve()
+    except RuntimeError:  # of a circular link, in Python up to 3.12
+        return path
+    return path if followed == path.absolute() else followed
 
 
 @contextmanager
@@ -60,6 +74,7 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     if place in _owners:
         yield
         return
+    check_still_locked(folder)
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     with explain_refused_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,8 +87,8 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     finally:
         del _owners[place]
         if lock and lock.is_locked:  # a forked child has lost it
-            if _is_held(folder, owner):
-                (folder / LOCK).unlink()  # before the release, after which it may be another process's
+            if _is_held(place, owner):
+                (place / LOCK).unlink()  # before the release, after which it may be another process's
             lock.release()
         with contextlib.suppress(OSError):  # it is not empty
             for path in created:
@@ -85,19 +100,23 @@ def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]
     return lock_folder(folder, purpose) if os.access(folder, os.W_OK) else contextlib.nullcontext()
 
 
-def check_still_locked(folder: Path) -> None:
-    """Check that a run directory is the one that this process locked, before something is written into it.
+def is_still_locked(path: Path) -> bool:
+    """Return False if a folder which this process locked around a path was moved or removed since."""
+    real = path.resolve()
+    around = [(folder, owner) for folder, owner in list(_owners.items()) if owner and real.is_relative_to(folder)]
+    return all(_is_held(folder, owner) for folder, owner in around)
 
-    Raises:
-        RunError: It was moved or removed since, or another process trains at its path.
-    """
-    owner = _owners.get(folder.resolve())
-    if owner and not _is_held(folder, owner):
+
+def check_still_locked(path: Path) -> None:
+    """Raise RunError unless :func:`is_still_locked`: what would be written there may be in another one's folder."""
+    if not is_still_locked(path):
         raise RunError(
-            f"{folder} was moved or removed while this process was writing there; nothing more is written.",
-            "Move it back, or name its new place with --output-dir, and repeat the command: it resumes from the newest "
-            "complete checkpoint.",
+            f"{path} is in a folder that was moved or removed while this process worked there; nothing is written.",
+            "Move it back, or name its new place, and repeat the command: what is complete is not done again.",
         )
+
+
+check_writes(check_still_locked)
 
 
 def _is_held(folder: Path, owner: str) -> bool:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Command
+from command_line import Command, complete
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import DAY, TEMPORARY, write_text
 from sentiment140_bert.locks import LOCK, check_still_locked, lock_folder, make_lock
 from sentiment140_bert.run import RunDir
+from sentiment140_bert.training.checkpoints import MANIFEST
 from stranger_fixtures import contents
 from tiny_run import flags
 
@@ -194,24 +195,63 @@ def test_a_lock_that_is_another_ones_second_name_is_its_own(tmp_path: Path) -> N
             pass
 
 
-def test_a_run_that_is_moved_writes_nothing_into_what_takes_its_place(
-    classifier_folder: Path, smallest_run: Path, tmp_path: Path, s140
+def test_a_link_that_is_pointed_elsewhere_leads_no_training_there(
+    classifier_folder: Path, smallest_run: Path, tmp_path: Path
 ) -> None:
-    run, there = tmp_path / "run", tmp_path / "there"
-    words = ["train", *flags(model_name_or_path=classifier_folder), "--output-dir"]
-    with Command(*words, run, pause_at="step 8/") as first:
+    """``runs/latest``, say, which a nightly job moves on."""
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+    shutil.copytree(smallest_run, tmp_path / "day2" / "run")
+    before, latest = contents(tmp_path / "day2"), tmp_path / "latest"
+    latest.symlink_to("day1")
+    words = ["train", "--output-dir", latest / "run", *flags(model_name_or_path=classifier_folder)]
+    with Command(*words, pause_at="step 2/") as training:
+        training.wait_until_paused()
+        latest.unlink()
+        latest.symlink_to("day2")
+        training.resume()
+        training.communicate()
+    assert training.returncode == 0
+    assert RunDir(tmp_path / "day1" / "run").is_finished()
+    assert contents(tmp_path / "day2") == before
+
+
+MOVED = {
+    "run": (("train",), ("--output-dir",), "step 8/"),
+    "curve": (("learning-curve",), ("--sizes", "60,120", "--seeds", "1"), "step 2/"),
+}
+
+
+@pytest.mark.parametrize("on_volume", [False, True])
+@pytest.mark.parametrize("kind", MOVED)
+def test_what_is_moved_writes_nothing_into_what_takes_its_place(
+    kind: str, on_volume: bool, classifier_folder: Path, smallest_run: Path, tmp_path: Path
+) -> None:
+    folder, there = tmp_path / "place", tmp_path / "there"
+    verb, options, pause = MOVED[kind]
+    words = [*verb, folder, *options] if kind == "curve" else [*verb, *options, folder]
+    env = {"S140_VOLUMES": str(tmp_path)} if on_volume else {}
+    command = [*words, *flags(model_name_or_path=classifier_folder)]
+    with Command(*command, pause_at=pause, env=env) as first:
         first.wait_until_paused()
-        run.rename(there)
-        shutil.copytree(smallest_run, run)
-        (run / LOCK).write_text("of another process")
-        before = contents(run)
+        if on_volume and kind == "run":
+            first.wait_for((folder / "checkpoints" / "checkpoint-6" / MANIFEST).exists)
+        folder.rename(there)
+        shutil.copytree(smallest_run, folder)
+        (folder / LOCK).write_text("of another process")
+        before = contents(folder)
         first.resume()
         _, errors = first.communicate()
     assert first.returncode == 1
-    assert f"{run} was moved or removed while" in errors
-    assert contents(run) == before
-    assert "resume: from checkpoint-6" in s140(*words, there).stderr
-    assert RunDir(there).is_finished()
+    assert "was moved or removed while" in errors
+    assert contents(folder) == before
+    if on_volume and kind == "run":  # it was trained on the local disk, and is not lost
+        assert "Copy it yourself: cp -r " in errors
+        assert f"/. {folder}-1" in errors
+        return
+    s140 = [*(word if word != folder else there for word in words), *flags(model_name_or_path=classifier_folder)]
+    assert ("resume: from checkpoint-" in complete(*s140, env=env)[1]) == (kind == "run")
+    assert (there / ("metrics.json" if kind == "run" else "curve.json")).is_file()
 
 
 def test_a_lock_that_a_contender_emptied_is_still_held(tmp_path: Path) -> None:

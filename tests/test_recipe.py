@@ -25,7 +25,7 @@ from sentiment140_bert.recipe import (
 
 NAMES = [
     *("bert-base-100k", "bert-base-100k-fast", "bert-base-full", "colab-t4", "databricks"),
-    *("deberta-v3-base-100k", "distilbert-100k", "local-8gb", "modernbert-base-100k", "quickstart"),
+    *("deberta-v3-base-100k", "distil-student", "distilbert-100k", "local-8gb", "modernbert-base-100k", "quickstart"),
     *("twitter-roberta-100k", "xlm-t-100k"),
 ]
 

@@ -20,8 +20,8 @@ from sentiment140_bert.cards.facts import Facts, collect_facts, read_graphs
 from sentiment140_bert.cards.markup import render
 from sentiment140_bert.data.corpora import add_description, list_decided_keys
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import Place, expand_path, hash_file, write_json, write_text, write_whole
-from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.files import Place, hash_file, write_json, write_text, write_whole
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.models.labels import order_names
 from sentiment140_bert.recipe import CardConfig, Recipe
 from sentiment140_bert.run import EVAL_RESULTS, GRAPHS, GRAPHS_NOTE, RUNS, RunDir, saved_recipe
@@ -50,7 +50,7 @@ def card(path: Place, repo_id: str | None = None, description: CardConfig | None
     """
     from sentiment140_bert.hub import push
 
-    run = RunDir(expand_path(path))
+    run = RunDir(expand_folder(path))
     if repo_id is not None:
         push.check_name(repo_id, "--repo-id")
     metrics = read_scores(run)

@@ -27,7 +27,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.confined import cache_dir
 from sentiment140_bert.data import untrusted_datasets
 from sentiment140_bert.data.columns import BadRow
-from sentiment140_bert.data.data_json import add_token_lengths
+from sentiment140_bert.data.data_json import add_token_lengths, hash_sources
 from sentiment140_bert.data.origin import ORIGIN
 from sentiment140_bert.errors import DataError, S140Error, first_line
 from sentiment140_bert.files import TEMPORARY, explain_refused_write, remove_leftovers, settle, write_json
@@ -38,7 +38,7 @@ from sentiment140_bert.trust import check_folder
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-FORMAT = 4  # raise it when the same settings would give other rows
+FORMAT = 5  # raise it when the same settings would give other rows
 REPORT = "data.json"
 PREPARED, TOKENIZED = "prepared", "tokenized"
 SPLIT_COLUMNS = ["text", "label", "row", *ORIGIN]
@@ -270,9 +270,10 @@ def find_cached(report: schemas.Data) -> tuple[Prepared, Prepared] | None:
     Neither the source nor the tokenizer is needed: the fingerprint and the tokenizer's hash name them.
     """
     tokenizer = report["tokenizer"]
+    identity = _identify(report)
     for file in sorted((cache_dir() / PREPARED).glob(f"*/{REPORT}")):
-        if _read_fingerprint(file.parent) != report["fingerprint"]:
-            continue
+        if _read_identity(file.parent) != identity:
+            continue  # others may have the same rows with other topics, or other tokens
         with suppress(*DAMAGE):  # of an older format, perhaps
             prepared = _load_valid(PREPARED, file.parent.name)
             assert prepared  # noqa: S101 - its report has just been read
@@ -282,10 +283,15 @@ def find_cached(report: schemas.Data) -> tuple[Prepared, Prepared] | None:
     return None
 
 
-def _read_fingerprint(folder: Path) -> Any:
-    """Return the fingerprint of prepared splits; None if it cannot be read."""
+def _identify(report: schemas.Data) -> Any:
+    """Return what tells prepared splits apart: their rows, their sources, and where they were published."""
+    return report["fingerprint"], hash_sources(report), report.get("published")
+
+
+def _read_identity(folder: Path) -> Any:
+    """Return the identity of prepared splits in the cache; None if it cannot be read."""
     try:
-        return _read_report(folder, PREPARED)["fingerprint"]
+        return _identify(_read_report(folder, PREPARED))
     except DAMAGE:
         return None
 

@@ -106,12 +106,25 @@ def describe_split(table: pa.Table) -> schemas.DataSplit:
 
 
 def hash_rows(table: pa.Table) -> str:
-    """Return the sha256 over ``label<TAB>text`` of each row, in order."""
+    """Return the sha256 over ``label<TAB>text`` of each row, in order.
+
+    A text of several lines is ``label<LF>characters<TAB>text``: otherwise its lines could be rows of their own.
+    """
+
+    def encode(label: int, text: str) -> str:
+        return f"{label}\n{len(text)}\t{text}\n" if "\n" in text else f"{label}\t{text}\n"
+
     digest = hashlib.sha256()
     for batch in table.select(["label", "text"]).to_batches(max_chunksize=50_000):
         labels, texts = (column.to_pylist() for column in batch.columns)
-        digest.update("".join(f"{label}\t{text}\n" for label, text in zip(labels, texts, strict=True)).encode())
+        digest.update("".join(map(encode, labels, texts)).encode())
     return digest.hexdigest()
+
+
+def hash_sources(report: schemas.Data) -> list[str]:
+    """Return the hashes of the sources; they cover users, times and topics, too, unlike the fingerprint."""
+    sources = report["sources"]
+    return [sources["training"]["sha256"], *([sources["manual"]["sha256"]] if "manual" in sources else [])]
 
 
 def compute_fingerprint(hashes: dict[str, str]) -> str:

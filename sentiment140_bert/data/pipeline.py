@@ -169,8 +169,9 @@ def _make_key(source: Source, manual: Source | None, data: DataConfig, issues: L
 
 
 def _make_key_of_rows(described: schemas.Data, data: DataConfig, issues: LabelIssues | None) -> str:
-    """Name prepared data by their rows, if the source is not a file."""
-    parts = [described["fingerprint"], _serialize_settings(data), issues.sha256 if issues else ""]
+    """Name prepared data by their rows and those of their sources, if one is not a file."""
+    sources = json.dumps(data_json.hash_sources(described))
+    parts = [described["fingerprint"], sources, _serialize_settings(data), issues.sha256 if issues else ""]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

@@ -155,7 +155,8 @@ def read_dataset(folder: Path, repo_id: str, revision: str) -> Prepared:
         DataError: The files do not match its ``data.json``.
     """
     described = _read_report(folder, repo_id) | {"published": {"repo_id": repo_id, "revision": revision}}
-    parts = [described["fingerprint"], FORMAT, (folder / THREE_WAY).is_dir()]
+    # Of one commit alone: another repository may have other tokens and topics, which the fingerprint does not cover.
+    parts = [described["fingerprint"], FORMAT, repo_id, revision]
     key = hashlib.sha256(f"published {parts}".encode()).hexdigest()
     labels = schemas.count_labels(described)
     splits = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class _Collector:
             batch = _make_batch(rows)
         self.batches.append(batch)
         if self.hashes:
-            self.digest.update("".join(f"{row.label}\t{row.text}\n" for row in rows).encode())
+            self.digest.update("".join(f"{json.dumps(row[: len(COLUMNS)])}\n" for row in rows).encode())
         self.chunk = []
         return len(rows)
 

@@ -16,9 +16,9 @@ from sentiment140_bert.evaluation.baseline import make_baselines
 from sentiment140_bert.evaluation.calibration import ABSTAINED_SHARE, MIN_TWEETS, fit_calibration
 from sentiment140_bert.evaluation.predictions import Predictions, predict_split, write_predictions
 from sentiment140_bert.evaluation.scores import score_split
-from sentiment140_bert.files import Place, expand_path, hash_file, write_json
+from sentiment140_bert.files import Place, hash_file, write_json
 from sentiment140_bert.inference.predict import load_classifier, predict_texts
-from sentiment140_bert.locks import check_still_locked, lock_folder
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.models.save import Calibration
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.tracking import tracks
@@ -63,7 +63,7 @@ def evaluate_run(path: Place) -> schemas.Metrics:
     Raises:
         RunError: The run has no model, or its data have changed since it was trained.
     """
-    path = expand_path(path)
+    path = expand_folder(path)
     with lock_folder(path, "scoring"), tracks.resume_tracking(RunDir(path)):
         return score_run(path)
 
@@ -84,7 +84,6 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     prepared = prepared or load_run_data(run)
     scores = score_splits(classifier, prepared, hash_file(run.weights))
     metrics = scores.metrics
-    check_still_locked(run.path)
     write_predictions(run, scores.predictions)
     if not scores_only:
         models.write_calibration(run.model, scores.calibration)

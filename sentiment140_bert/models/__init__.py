@@ -3,6 +3,7 @@
 from sentiment140_bert.models.architecture import ID2LABEL as ID2LABEL
 from sentiment140_bert.models.architecture import read_dropouts as read_dropouts
 from sentiment140_bert.models.load import build_untrained as build_untrained
+from sentiment140_bert.models.load import keep_base_model as keep_base_model
 from sentiment140_bert.models.load import load_base_model as load_base_model
 from sentiment140_bert.models.load import load_config as load_config
 from sentiment140_bert.models.load import load_encoder as load_encoder

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
 from sentiment140_bert.models.architecture import ID2LABEL, Head, keep_layers, make_label_settings, set_dropouts
 from sentiment140_bert.models.load_errors import explain_errors, silence_transformers
 from sentiment140_bert.models.locate import is_hub_id
-from sentiment140_bert.models.staging import StagedModel, stage_model
+from sentiment140_bert.models.staging import StagedModel, hash_local_weights, stage_model
 from sentiment140_bert.models.tokenizer import open_tokenizer
 from sentiment140_bert.models.weights import UNKNOWN, build_shape, check_numbers
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sentiment140_bert.recipe import ModelConfig
 
 log = logging.getLogger(__name__)
+_kept: dict[str, str | None] = {}  # the hashes of base models that are not to change, by name
 
 
 def load_encoder(
@@ -69,9 +71,24 @@ def load_encoder(
     return _finish(model, name_or_path, plain)
 
 
+@contextmanager
+def keep_base_model(name_or_path: str) -> Iterator[None]:
+    """Refuse to load a base model of this machine that is trained again while the block lasts."""
+    _kept[name_or_path] = hash_local_weights(name_or_path)
+    try:
+        yield
+    finally:
+        del _kept[name_or_path]
+
+
 def load_base_model(base: ModelConfig, seed: int, labels: int = len(ID2LABEL), plain: bool = False) -> PreTrainedModel:
     """Load the base model of a recipe, with a new head; arguments and errors as :func:`load_encoder`."""
     name, revision = base.model_name_or_path, base.model_revision
+    if name in _kept and _kept[name] != hash_local_weights(name):
+        raise ModelError(
+            f"The base model {name} has other weights than when this command began.",
+            "Restore the original ones, or begin again in another folder.",
+        )
     return load_encoder(name, revision, seed, base.dropouts(), plain, labels, base.layers)
 
 

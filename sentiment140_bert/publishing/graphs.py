@@ -88,8 +88,9 @@ def check_graphs(
     Returns:
         The right note, with its own numbers where they are within the tolerance; and the checks.
     """
-    if claimed is None:
-        return None, []
+    if claimed is None:  # there is no note, or one of other weights
+        is_of_others = repo_id is not None and (folder / GRAPHS_NOTE).is_file()
+        return None, [Check(GRAPHS_NOTE, "of these weights", "of other weights", FALSE)] if is_of_others else []
     try:
         measured, wrong = _measure_graphs(claimed, folder, repo_id, classifier)
     except MissingExtra as error:

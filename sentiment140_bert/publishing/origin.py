@@ -157,8 +157,9 @@ def _measure_origin(
         except RecipeError as error:
             return {}, [leave_unchecked("data.json: settings", None, error.problems[0])]
         except S140Error as error:
-            verdict = UNCHECKED if _is_named_publicly(training) else CLAIMED
-            return {}, [Check(claim, what, None, verdict, f"it cannot be prepared again: {error.message}")]
+            reason = f"it cannot be prepared again: {error.message}"
+            roles = [role for role in ("training", "manual") if role in sources]
+            return {}, [_leave_source(role, sources[role], reason) for role in roles]
         if again.report["fingerprint"] != prepared.report["fingerprint"]:
             manual, own = (part.get("manual") for part in (sources, again.report["sources"]))
             if manual and (own is None or own["name"] != manual["name"]):
@@ -187,9 +188,16 @@ def _take_name(source: schemas.Source, stated: schemas.Source | None, named_here
     return source | {"name": stated["name"]} if stated and is_same else source
 
 
+def _leave_source(role: str, source: schemas.Source, reason: str) -> Check:
+    """Return the check of a source that is not measured: a claim, or, where others could measure it, a gap."""
+    claim = f"data.json: source of the {'' if role == 'training' else f'{role} '}tweets"
+    verdict = UNCHECKED if _is_named_publicly(source) else CLAIMED
+    return Check(claim, f"{source['name']}, {source['rows']:,} rows", None, verdict, reason)
+
+
 def _is_named_publicly(source: schemas.Source) -> bool:
     """Return True if ``data.json`` says that these tweets are where others find them, too."""
-    name = _find_public_name(source)
+    name = re.sub(r" \([^()]*\)$", "", _find_public_name(source))  # as in "stanford (manual)"
     return source["on_hub"] or name in PUBLIC or bool(re.fullmatch(REPO_ID, name))
 
 

@@ -22,8 +22,8 @@ from sentiment140_bert.cards.model import (
 from sentiment140_bert.data import loading
 from sentiment140_bert.data.corpora import add_description
 from sentiment140_bert.errors import HubError, RunError, S140Error
-from sentiment140_bert.files import Place, expand_path, write_json, write_text
-from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.files import Place, write_json, write_text
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.publishing import origin
 from sentiment140_bert.publishing.demo import check_space, collect_demo
@@ -73,7 +73,7 @@ def push_to_hub(
     """
     if not is_first_process():
         return PushResult()
-    path = expand_path(path)
+    path = expand_folder(path)
     destination = Destination(repo_id=destination) if isinstance(destination, str) else destination
     if dry_run:
         return _list_files(path, destination, description)

@@ -88,9 +88,8 @@ class Mlflow(Tracker):
         trust.remember_place("mlflow", absolute(self.uri))
         self.client: Any = _client(self.uri)
         run = self._find_run() or self._new_run(remember)
-        self.check_place = partial(check_artifacts, self.uri, is_named=is_named)
-        self.check_place(run.info.artifact_uri)
-        self.artifacts: Any = _open_artifacts(self.uri, run.info.artifact_uri)
+        self.open_artifacts = partial(_open_artifacts, self.uri, is_named)
+        self.artifacts: Any = self.open_artifacts(run.info.artifact_uri)
         self.run_id = run.info.run_id
         place = strip_passwords(absolute(self.uri))
         remember({"id": self.run_id, "experiment": run.info.experiment_id, "tracking_uri": place})
@@ -143,7 +142,7 @@ class Mlflow(Tracker):
         if settings.log_model is False:
             return True
         with _default_uri(self.uri), _long_timeout():
-            model_uri = mlflow_models.log_model(self.tracked_run, self.run_id, self.check_place)
+            model_uri = mlflow_models.log_model(self.tracked_run, self.run_id, self.open_artifacts)
             return settings.register_model is None or mlflow_models.register(self.tracked_run, model_uri, self.run_id)
 
     def close(self, status: RunStatus) -> None:
@@ -274,8 +273,9 @@ class Mlflow(Tracker):
         return f"{host.rstrip('/')}/{place}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
-def _open_artifacts(server: str, artifacts: str) -> Any:
-    """Open the checked place of a run's files; the client would ask the server for it again."""
+def _open_artifacts(server: str, is_named: bool, artifacts: str) -> Any:
+    """Check and open the place of files that a server names; the client would ask for it again, and not check."""
+    check_artifacts(server, artifacts, is_named)
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 

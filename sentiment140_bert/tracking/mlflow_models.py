@@ -126,13 +126,13 @@ def _flavours(file: Path, name: str) -> dict[str, Any]:
     return flavours if isinstance(flavours, dict) else {}
 
 
-def log_model(tracked_run: TrackedRun, run_id: str, check_place: Callable[[str], None]) -> str:
+def log_model(tracked_run: TrackedRun, run_id: str, open_artifacts: Callable[[str], Any]) -> str:
     """Log ``model/`` as the run's model, unless these weights are logged already.
 
     Args:
         tracked_run: The run.
         run_id: Its id in MLflow.
-        check_place: Raises TrackerError where the server may not have the model's files sent to.
+        open_artifacts: Opens the place that the server names, or raises TrackerError where nothing may be sent to.
 
     Returns:
         Its ``models:/…`` address, which ``mlflow.transformers.load_model`` and ``mlflow.pyfunc.load_model`` take.
@@ -140,6 +140,7 @@ def log_model(tracked_run: TrackedRun, run_id: str, check_place: Callable[[str],
     import mlflow
     from huggingface_hub import ModelCard
     from mlflow.models import ModelSignature
+    from mlflow.tracking import _tracking_service as tracking
     from mlflow.types.schema import ColSpec, Schema
     from transformers import pipeline
 
@@ -161,7 +162,8 @@ def log_model(tracked_run: TrackedRun, run_id: str, check_place: Callable[[str],
         tags={SHA: metrics[SHA], "mlflow.source.name": "s140", "mlflow.source.type": "LOCAL"},
         params=run.data.params,
     )
-    check_place(logged.artifact_location)
+    # mlflow's own, private cache: without it mlflow would ask the server once more, which may answer otherwise.
+    tracking.utils._artifact_repos_cache[logged.model_id] = open_artifacts(logged.artifact_location)
     info: Any = mlflow.transformers.log_model(
         classify,
         model_id=logged.model_id,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from sentiment140_bert import trust
 from sentiment140_bert.errors import TrackerError
-from sentiment140_bert.files import Place, expand_path
-from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.files import Place
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.recipe import REGISTERED, Recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.results import TrackedAt
@@ -113,7 +113,7 @@ def track(path: Place) -> dict[str, TrackedAt]:
     """
     from sentiment140_bert import tracking
 
-    run = RunDir(expand_path(path))
+    run = RunDir(expand_folder(path))
     tracked_run = describe_tracked_run(run, saved_recipe(run.path))
     return {name: tracking.describe_state(name, tracked_run) for name in tracking.list_trackers(run)}
 
@@ -135,7 +135,7 @@ def sync_track(path: Place, report_to: Sequence[str] = ()) -> dict[str, TrackedA
     from sentiment140_bert import tracking
     from sentiment140_bert.tracking import wandb
 
-    run = RunDir(expand_path(path))
+    run = RunDir(expand_folder(path))
     tracked_run = describe_tracked_run(run, saved_recipe(run.path))
     names = list(dict.fromkeys([*tracking.list_trackers(run), *tracking.resolve(report_to)]))
     if not names:

@@ -18,7 +18,6 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl,
 from transformers.trainer_utils import SaveStrategy
 
 from sentiment140_bert.files import open_to_append, write_text
-from sentiment140_bert.locks import check_still_locked
 from sentiment140_bert.progress import is_quiet, progress_bar
 from sentiment140_bert.run import read_lines
 from sentiment140_bert.schemas.history import parse_entry
@@ -72,7 +71,6 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             logs["tweets_per_second"] = round(tweets / (time.perf_counter() - since), 1)
         numbers = {name: float(value) for name, value in logs.items()}
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        check_still_locked(self.history.parent)
         entry = {"step": state.global_step, "time": round(time.time(), 3), **finite}
         with open_to_append(self.history) as file:
             file.write(json.dumps(entry).encode() + b"\n")

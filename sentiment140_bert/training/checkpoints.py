@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import NO_LINK, hash_file, remove_path, settle, synchronize, write_json, write_text
+from sentiment140_bert.locks import check_still_locked
 from sentiment140_bert.recipe import Recipe
 from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe, step_of
 from sentiment140_bert.schemas import check_schema
@@ -145,6 +146,7 @@ def remove_older(newest: Path, best: str, limit: int | None) -> None:
 
 def remove_checkpoint(folder: Path) -> None:
     """Remove a checkpoint, its manifest first, so that the rest never counts as complete."""
+    check_still_locked(folder)
     if not folder.is_symlink():
         (folder / MANIFEST).unlink(missing_ok=True)
     remove_emptied(folder)

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Distillation:
-    """What a training learns besides the labels.
+    """A teacher's scores, which a training learns as well as the labels.
 
     Args:
         soft_targets: The teacher's probabilities at ``temperature``, shape (training tweets, labels), float32.

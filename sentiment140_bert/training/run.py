@@ -14,9 +14,9 @@ from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
 from sentiment140_bert.evaluation.run import score_run
-from sentiment140_bert.files import Place, expand_path, write_json
+from sentiment140_bert.files import Place, write_json
 from sentiment140_bert.full_disk import explain_full_disk
-from sentiment140_bert.locks import check_still_locked, lock_folder
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.machine.carbon import Carbon, check_country
 from sentiment140_bert.machine.facts import is_first_process
 from sentiment140_bert.publishing.destination import Destination, check_access
@@ -72,7 +72,7 @@ def train(
     from sentiment140_bert.training import checkpoints
 
     request = Request(as_recipe(recipe), resume, overwrite, push_to, arguments_given, on_checkpoint, data, scores_only)
-    run = RunDir(expand_path(output_dir, "output_dir"))
+    run = RunDir(expand_folder(output_dir, "output_dir"))
     if volumes.is_volume(run.path):
         return _train_on_volume(run, request)
     with open_job(run, request) as job:
@@ -308,7 +308,6 @@ def fit(
     if outcome.signal:
         raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main, job.request.push_to)
     if job.is_main:
-        check_still_locked(job.run.path)
         models.save_model(model, start.tokenizer, job.run.model)
         training = environments.describe_training(outcome, monitor)
         write_json(job.run.environment, {**environment, "training": training})

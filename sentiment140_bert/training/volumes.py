@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from sentiment140_bert.errors import FullDiskError, RunError, S140Error, first_line
 from sentiment140_bert.files import TEMPORARY, find_free_name, remove_path
 from sentiment140_bert.full_disk import explain_full_disk
-from sentiment140_bert.locks import LOCK
+from sentiment140_bert.locks import LOCK, check_still_locked, is_still_locked
 from sentiment140_bert.machine.facts import is_first_on_machine, is_first_process
 from sentiment140_bert.results import TrainResult
 from sentiment140_bert.run import RunDir, list_checkpoints
@@ -82,7 +82,8 @@ def train_on_local_disk(train: Train, target: RunDir, resume: bool) -> TrainResu
             is_needed = False
     finally:
         if is_needed and copy.local.is_run():
-            place = target.path if copy.is_started else find_free_name(target.path)  # an older run may be there
+            is_ours = copy.is_started and is_still_locked(target.path)
+            place = target.path if is_ours else find_free_name(target.path)  # another run may be there
             command = shlex.join(["cp", "-r", f"{copy.local.path}/.", str(place)])
             log.warning("the run could not be copied, and stays in %s. Copy it yourself: %s", copy.local.path, command)
         elif is_first_on_machine():
@@ -176,6 +177,7 @@ class VolumeCopy:
         """Copy the run's files and its complete checkpoints, each manifest last; then remove older checkpoints."""
         from sentiment140_bert.training import checkpoints
 
+        check_still_locked(self.target.path)
         log.info("copying the run to %s", self.target.path)
         self._start()
         _copy(self.local.path, self.target.path, CHECKPOINTS)

@@ -9,12 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import Dataset
 
 from sentiment140_bert.data import clean
 from sentiment140_bert.data.cache import Prepared
-from sentiment140_bert.data.data_json import summarize_token_lengths
+from sentiment140_bert.data.data_json import hash_rows, summarize_token_lengths
 from sentiment140_bert.data.pipeline import prepare_splits, tokenize_splits
 from sentiment140_bert.errors import DataError
 from sentiment140_bert.models import load_tokenizer
@@ -220,3 +221,15 @@ def test_quantiles_are_numbers_of_tokens_that_occur():
         quantiles = {name: ordered[math.ceil(place)] for name, place in at.items()} | {"max": ordered[-1]}
         sums = {"mean": round(sum(ordered) / count, 2), "total": sum(ordered), "truncated": 5}
         assert summarize_token_lengths(lengths, 5) == quantiles | sums, count
+
+
+def test_no_other_rows_have_the_same_fingerprint() -> None:
+    """Neither rows that are the lines of another one's text, nor a text that looks like several lines' hash."""
+    tables = [
+        {"label": [1, 0], "text": ["glad", "sad"]},
+        {"label": [1], "text": ["glad\n0\tsad"]},
+        {"label": [1, 0], "text": ["11\tglad\n0\tsad", "x"]},
+        {"label": [1], "text": ["glad\n0\tsad\n0\tx"]},
+        {"label": [1, 0], "text": ["glad", "sad\n"]},
+    ]
+    assert len({hash_rows(pa.table(table)) for table in tables}) == len(tables)

@@ -9,6 +9,8 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +19,7 @@ from hub_server import TOKEN, HubServer
 from on_hub import DATA, MODEL
 from published_dataset_fixtures import read, split_rows
 from sentiment140_bert.data.loading import load_splits
+from sentiment140_bert.data.published_dataset import _TokenDigest
 from sentiment140_bert.errors import S140Error
 from sentiment140_bert.hub import fetch
 from sentiment140_bert.hub.client import Hub
@@ -164,3 +167,24 @@ def test_a_run_on_it_is_scored_and_published_like_any_other(hub: HubServer, trai
     after = hub.files("tester/again", "dataset")
     parquet = [path for path in before if path.endswith(".parquet")]
     assert [after[path] for path in parquet] == [before[path] for path in parquet]
+
+
+def test_a_fork_with_other_tokens_does_not_replace_those_of_the_original(hub: HubServer, prepared) -> None:
+    from datasets import load_from_disk
+
+    fork, files = "somebody/fork", hub.files(DATA, "dataset")
+    hub.create(fork, "dataset")
+    described = json.loads(files["data.json"])
+    for name in described["tokenizer"]["splits"]:
+        path = f"tokenized/{name}-00000-of-00001.parquet"
+        table = pq.read_table(io.BytesIO(files[path]))
+        ids = table["input_ids"].combine_chunks()
+        lists = pa.ListArray.from_arrays(ids.offsets, pc.add(ids.flatten(), 1).cast(ids.type.value_type))
+        content, digest = io.BytesIO(), _TokenDigest()
+        digest.update(pa.chunked_array([lists.cast(pa.list_(pa.int32()))]))
+        pq.write_table(table.set_column(table.column_names.index("input_ids"), "input_ids", lists), content)
+        described["tokenizer"]["splits"][name], files[path] = digest.hexdigest(), content.getvalue()
+    for path, content in (files | {"data.json": json.dumps(described).encode()}).items():
+        hub.write(fork, path, content, "dataset")
+    forged, own = (load_from_disk(prepared(name)["folder"])["train"]["input_ids"][:] for name in (fork, DATA))
+    assert forged == [[number + 1 for number in tweet] for tweet in own]

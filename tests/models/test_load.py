@@ -23,6 +23,7 @@ from sentiment140_bert import load_classifier, models
 from sentiment140_bert.data.clean import make_normalizer
 from sentiment140_bert.errors import MissingExtra, ModelError
 from sentiment140_bert.files import hash_file
+from sentiment140_bert.recipe import ModelConfig
 from tiny_run import flags
 
 pytest_plugins = "model_fixtures"
@@ -280,3 +281,16 @@ def test_a_cleaning_tokenizer_keeps_its_limits_and_its_special_tokens() -> None:
     assert cleaning(["a", "a b"])["input_ids"] == bare(["a", "a b"])["input_ids"]
     assert make_normalizer("raw") is None
     assert type(bare).__name__.startswith("BertTokenizer")
+
+
+def test_a_base_model_that_is_trained_again_meanwhile_is_refused(small_bert: Callable[..., Path]) -> None:
+    folder = small_bert()
+    base = ModelConfig(model_name_or_path=str(folder))
+    with models.keep_base_model(str(folder)):
+        models.load_base_model(base, 42)
+        model, tokenizer = models.load_model_and_tokenizer(str(folder))
+        model.classifier.bias.data += 1
+        models.save_model(model, tokenizer, folder)
+        with pytest.raises(ModelError, match="has other weights than when this command began"):
+            models.load_base_model(base, 42)
+    models.load_base_model(base, 42)

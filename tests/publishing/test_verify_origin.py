@@ -196,6 +196,17 @@ def test_a_file_that_is_called_sentiment140_by_its_hash_is_prepared_again(
     assert (verdict.code, "source of the tweets" in verdict.named("unchecked")) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["stanfordnlp/sentiment140 (test)", "stanford (manual)", "sample (manual)"])
+def test_hand_labeled_tweets_of_a_file_with_a_public_name_are_not_verified(
+    name: str, hub: HubServer, local_run: Path, tmp_path: Path, verify: Verify
+) -> None:
+    run = train_copy(local_run, tmp_path / "copy")
+    edit(run / "data.json", lambda data: data["sources"]["manual"].update(name=name))
+    s140.push_to_hub(run, s140.Destination(repo_id=MODEL, dataset_repo_id=DATA))
+    verdict = verify(MODEL)
+    assert (verdict.code, "source of the manual tweets" in verdict.named("unchecked")) == (2, True)
+
+
 HOSTILE: list[Callable[[Any], Any]] = [
     lambda data: data["settings"].update(cleaning="raw", unknown=[1]),
     lambda data: data["settings"].update(max_samples="x"),

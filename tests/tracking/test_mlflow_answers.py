@@ -137,14 +137,17 @@ def test_no_redirect_is_followed(run_copy: Path, proxy: Eavesdropper, status: in
     assert elsewhere.heard == []
 
 
-def test_a_logged_model_is_sent_to_the_server_alone(run_copy: Path, proxy: Eavesdropper, caplog) -> None:
+@pytest.mark.parametrize("answers", ["logged-models", "logged-models/"])
+def test_a_logged_model_is_sent_to_the_server_alone(answers: str, run_copy: Path, proxy: Eavesdropper, caplog) -> None:
+    """Name another place when the model is created, or only later, when MLflow's client would ask again."""
     with Eavesdropper(content=b"{}") as elsewhere:
         place = f'"artifact_uri": "mlflow-artifacts://{elsewhere.address}/model"'.encode()
         proxy.rewrite = lambda path, content: (
-            re.sub(rb'"artifact_uri": *"[^"]*"', place, content) if "logged-models" in path else content
+            re.sub(rb'"artifact_uri": *"[^"]*"', place, content) if answers in path else content
         )
-        assert not tell(run_copy, "mlflow", log_model=True)
-    assert "wants files to be sent elsewhere" in caplog.text
+        is_sent = tell(run_copy, "mlflow", log_model=True)
+    assert is_sent == (answers == "logged-models/")
+    assert is_sent or "wants files to be sent elsewhere" in caplog.text
     assert elsewhere.heard == []
 
 

@@ -21,7 +21,7 @@ from sentiment140_bert.errors import DataError, MissingExtra, RunError
 from sentiment140_bert.evaluation.run import load_run_data
 from sentiment140_bert.experiments.label_issues import cross_validation
 from sentiment140_bert.files import Place, expand_path, write_whole
-from sentiment140_bert.locks import lock_folder
+from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.models.labels import LABEL_NAMES, NEGATIVE, POSITIVE
 from sentiment140_bert.recipe import drop_checkpoint_repo
 from sentiment140_bert.recipe.values import LARGEST_SEED
@@ -100,7 +100,7 @@ def suspects(
     Raises:
         S140Error: The run, its data, ``output``, the folds or cleanlab are unusable; or a signal stopped a training.
     """
-    path, output = expand_path(path), expand_path(output, "output")
+    path, output = expand_folder(path), expand_path(output, "output")
     _check_arguments(output, folds, by, seed)
     run, recipe = RunDir(path), saved_recipe(path)
     train = _read_train_split(run)
@@ -202,10 +202,13 @@ def split_folds(priorities: npt.NDArray[np.uint64], labels: Indices, count: int)
 
 
 def _predict_out_of_sample(run: RunDir, recipe: Recipe, train: Dataset, fold_of_row: Indices, by: str) -> Floats:
+    from sentiment140_bert import models
+
     log.info("suspects: %s training tweets, %d folds, by %s", f"{len(train):,}", fold_of_row.max() + 1, by)
     if by == "baseline":
         return cross_validation.predict_by_baseline(train, fold_of_row)
-    with lock_folder(run.path, "looking for suspects"):
+    base = recipe.model.model_name_or_path
+    with models.keep_base_model(base), lock_folder(run.path, "looking for suspects"):
         recipe = drop_checkpoint_repo(recipe, "a search for suspects")
         return cross_validation.predict_by_model(run, recipe, fold_of_row)
 

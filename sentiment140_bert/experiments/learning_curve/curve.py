@@ -28,8 +28,8 @@ from sentiment140_bert.experiments.learning_curve.plan import (
     list_work,
 )
 from sentiment140_bert.experiments.learning_curve.results import write_results
-from sentiment140_bert.files import Place, expand_path, write_json
-from sentiment140_bert.locks import LOCK, lock_folder
+from sentiment140_bert.files import Place, write_json
+from sentiment140_bert.locks import LOCK, check_still_locked, expand_folder, lock_folder
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, list_differences, parse_recipe
 from sentiment140_bert.schemas.experiments import MOST_SEEDS, Curve, CurveResult, pick_used_data
 
@@ -70,10 +70,13 @@ def learning_curve(
             results are written, some trainings failed.
         Interrupted: A signal stopped a training; a checkpoint was written.
     """
-    home = CurveDir(expand_path(output, "output"))
+    from sentiment140_bert import models
+
+    home = CurveDir(expand_folder(output, "output"))
     recipe = as_recipe(recipe)
     plan, planned, parts = _plan_trainings(home, recipe, sizes, seeds, keep_models)
-    with lock_folder(home.path, "making a learning curve", create=True):
+    base = recipe.model.model_name_or_path
+    with models.keep_base_model(base), lock_folder(home.path, "making a learning curve", create=True):
         _read_earlier_plan(home, recipe)  # another process may have begun a curve while tweets were prepared
         _write_plan(home, plan, price_per_hour)
         curve = _train_and_write(home, planned, parts, keep_models, arguments_given)
@@ -244,6 +247,7 @@ def _train(
     except Interrupted:
         raise
     except S140Error as error:
+        check_still_locked(training.home.path)  # else it is not this training that failed
         log.warning("curve: size %s, seed %d failed: %s", f"{training.size:,}", training.seed, error.message)
         diverged = isinstance(error, Diverged)  # its checkpoints would lead there again
         _note_failure(training, {"reason": error.message, "hint": error.hint, "diverged": diverged})

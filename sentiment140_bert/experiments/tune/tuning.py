@@ -32,7 +32,8 @@ from sentiment140_bert.experiments.tune.trials import (
     load_material,
     run_trial,
 )
-from sentiment140_bert.files import Place, expand_path, remove_leftovers, write_json
+from sentiment140_bert.files import Place, remove_leftovers, write_json
+from sentiment140_bert.locks import expand_folder
 from sentiment140_bert.recipe import CHANGEABLE, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
@@ -82,15 +83,21 @@ def tune(
         S140Error: Arguments, data, model, recipe, folder or store are unusable, or no trial is complete; or a signal
             stopped a training, and a checkpoint was written.
     """
+    from sentiment140_bert import models
+
     until = time.monotonic() + timeout if timeout else None
-    recipe, home = as_recipe(recipe), StudyDir(expand_path(output, "output"))
+    recipe, home = as_recipe(recipe), StudyDir(expand_folder(output, "output"))
     seeds = _check_arguments(recipe, trials, timeout, final_seeds)
     recipe = series.check_recipe(recipe, "a tuning", keep_models)
     home.check()
     if storage:
         Store(storage).close()  # before tweets are prepared, which may take minutes
     study = StudyChoice(storage, study_name, sampler, pruner)
-    with _open_tuning(home, loading.pin_base_model(recipe), study, final_seeds, arguments_given) as tuning:
+    pinned = loading.pin_base_model(recipe)
+    with (
+        models.keep_base_model(recipe.model.model_name_or_path),
+        _open_tuning(home, pinned, study, final_seeds, arguments_given) as tuning,
+    ):
         content, left = _run_study(tuning, trials, until, seeds, keep_models)
     return {**content, "left": left, "output": str(home.path)}
 

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from command_line import Command
 from curve_fixtures import find_run, hash_files, read
 from sentiment140_bert.cli import main
+from tiny_run import flags
 
 pytest_plugins = ("model_fixtures", "curve_fixtures")
 POINT = "points/size-40-seed-42"
@@ -190,3 +192,18 @@ def test_another_recipe_or_other_tweets_are_refused(
     s140("learning-curve", "curve", *words)
     write("tweets.csv", 302)
     assert "fingerprint" in s140("learning-curve", "curve", *words, code=1).stderr
+
+
+def test_a_base_model_that_is_trained_again_meanwhile_is_not_mixed_in(
+    small_bert: Callable[..., Path], tmp_path: Path
+) -> None:
+    base, other = small_bert("BertModel"), small_bert()
+    words = [tmp_path / "curve", "--sizes", "60,120", "--seeds", "1", *flags(model_name_or_path=base)]
+    with Command("learning-curve", *words, pause_at="step 1/") as command:
+        command.wait_until_paused()
+        shutil.copy(other / "model.safetensors", base / "new").replace(base / "model.safetensors")
+        command.resume()
+        _, errors = command.communicate()
+    assert command.returncode == 1
+    assert f"The base model {base} has other weights than when this command began" in errors
+    assert "1 of 2 runs failed" in errors
