@@ -17,9 +17,11 @@ from datasets import Dataset
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentiment140_bert.data.cache import Prepared
+from sentiment140_bert.data.cache import Prepared, find_cached
 from sentiment140_bert.data.origin import add_origin, parse_dates
-from sentiment140_bert.data.pipeline import load_unsplit, prepare_splits
+from sentiment140_bert.data.pipeline import load_unsplit, prepare_splits, tokenize_splits
+from sentiment140_bert.data.tokenize import hash_tokenizer
+from sentiment140_bert.models import load_tokenizer
 from sentiment140_bert.recipe import DataConfig
 
 # ---- dates
@@ -145,6 +147,24 @@ def test_topics_are_those_of_hand_labeled_tweets_alone(cache: Path) -> None:
     splits = index_rows(prepare_splits(DataConfig(dataset="mine.csv", manual_test="hand.csv", **SIZES)))
     topics = {name: {row["topic"] for row in rows.values()} for name, rows in splits.items()}
     assert topics == {"train": {None}, "validation": {None}, "test": {None}, "manual": {"a phone"}}
+
+
+@pytest.mark.parametrize("kind", ["mine", "mine.csv"])
+def test_topics_that_were_removed_are_gone(kind: str, cache: Path) -> None:
+    """Nothing else of the tweets changes; a folder of datasets is known by its rows, a file by its bytes."""
+    tweets = {"text": [f"tweet {at} of mine" for at in range(60)], "label": [at % 2 for at in range(60)]}
+    Dataset.from_dict(tweets).save_to_disk("mine")
+    Dataset.from_dict(tweets).to_csv("mine.csv")
+    data = DataConfig(dataset=kind, manual_test="hand.csv", **SIZES)
+    tokenizer = load_tokenizer("bundled:minilm")
+    for name, topic in ((",query", ",a patient"), ("", "")):
+        hand = f"label,text{name}\n0,how sad{topic}\n4,how glad{topic}\n"
+        Path("hand.csv").write_text(hand)
+        prepared = prepare_splits(data)
+        tokenize_splits(prepared, tokenizer, 128)
+    assert prepared.table("manual")["topic"].to_pylist() == [None, None]
+    report = prepared.report | {"tokenizer": {"sha256": hash_tokenizer(tokenizer), "max_length": 128}}
+    assert find_cached(report)[0].folder == prepared.folder
 
 
 def test_the_stored_form_of_users_dates_and_topics():

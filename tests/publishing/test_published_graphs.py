@@ -156,6 +156,20 @@ def test_forged_ones_are_found(hub: HubServer, with_graphs: Path, make_forged: C
         assert any(name.startswith(claim) for name in false), (claim, false)
 
 
+def test_graphs_of_other_weights_on_a_page_that_does_not_mention_them_are_false(
+    hub: HubServer, with_graphs: Path, push: Push
+) -> None:
+    graphs = {name: content for name, content in hub.files(MODEL).items() if name in (NOTE, FP32, INT8)}
+    assert len(graphs) == 3
+    shutil.rmtree(with_graphs / "model" / "onnx")
+    push(to=MODEL_ALONE)
+    graphs[NOTE] = json.dumps(json.loads(graphs[NOTE]) | {"weights_sha256": "0" * 64}).encode()
+    for name, content in graphs.items():
+        hub.write(MODEL, name, content)
+    false = [check.claim for check in sentiment140_bert.verify(MODEL).checks if check.verdict == "false"]
+    assert false == [NOTE]
+
+
 def test_graphs_that_nothing_describes_are_named(hub: HubServer, pushed: Path) -> None:
     hub.write(MODEL, "onnx/model_fp16.onnx", b"whatever")
     result = sentiment140_bert.verify(MODEL)
