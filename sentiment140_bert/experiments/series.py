@@ -22,6 +22,7 @@ from sentiment140_bert.locks import lock_folder
 from sentiment140_bert.recipe import Recipe, TrainingConfig, drop_checkpoint_repo, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.schemas.experiments import SeedRange, SeedsComparison
+from sentiment140_bert.schemas.metrics import MeasuredScore
 from sentiment140_bert.training.run import train as train_run
 
 if TYPE_CHECKING:
@@ -186,6 +187,19 @@ def free_memory() -> None:
 
 LEAST = 1e-12  # a p-value; smaller ones mean no more
 Right = npt.NDArray[np.bool_]
+
+
+def measure_over_seeds(right: Right, truth: npt.NDArray[np.int64]) -> MeasuredScore:
+    """Return the mean accuracy of a recipe over its seeds, with its interval for other seeds and other tweets.
+
+    Args:
+        right: True where a model is right, shape (seeds, tweets).
+        truth: 0 or 1, shape (tweets,).
+    """
+    values = right.astype(np.float64)
+    tweets, seeds = _variances(values, truth)
+    value, half = float(values.mean()), _half(SIGNIFICANT, tweets, seeds, len(right))
+    return {"value": value, "low": value - half, "high": value + half}
 
 
 def compare_over_seeds(first: Right, second: Right, truth: npt.NDArray[np.int64]) -> SeedsComparison:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,9 @@ import pytest
 from scipy.stats import norm, t
 
 from sentiment140_bert.experiments import series
+from sentiment140_bert.run import RunDir
+
+pytest_plugins = "model_fixtures"
 
 
 def drawn(random, gap: float, n: int, count: int, of_seeds: float = 0.01) -> tuple[np.ndarray, ...]:
@@ -160,3 +166,25 @@ def coverage(repeats: int, n: int, count: int, of_seeds: float) -> float:
 )
 def test_the_interval_holds_the_truth_as_often_as_it_says(n: int, count: int, of_seeds: float) -> None:
     assert coverage(300, n, count, of_seeds) >= 0.92
+
+
+def test_a_mean_over_seeds_is_a_difference_from_models_that_are_never_right() -> None:
+    right, _, truth = drawn(np.random.default_rng(3), 0.1, 300, 4)
+    difference = series.compare_over_seeds(right, np.zeros_like(right), truth)["difference"]
+    assert series.measure_over_seeds(right, truth) == pytest.approx(difference)
+    assert series.measure_over_seeds(right, truth)["value"] == pytest.approx(right.mean())
+
+
+def test_the_row_of_a_table_is_of_runs_of_one_recipe(smallest_run: Path, run: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "scores_table.py"
+
+    def make_rows(*runs: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, script, "mine", *runs], capture_output=True, text=True, check=False)
+
+    rows = make_rows(smallest_run, smallest_run).stdout.splitlines()
+    accuracy = RunDir(smallest_run).read_metrics()["splits"]["test"]["accuracy"]["value"]
+    assert rows[0].startswith(f"| mine | 2 | {accuracy:.3f} [")
+    assert rows[1].startswith("| TF-IDF, the same tweets | | 0.")
+    refused = make_rows(smallest_run, run)
+    assert refused.returncode == 1
+    assert "is of another recipe" in refused.stderr
