@@ -3,6 +3,8 @@
 from sentiment140_bert.models.architecture import ID2LABEL as ID2LABEL
 from sentiment140_bert.models.architecture import read_dropouts as read_dropouts
 from sentiment140_bert.models.load import build_untrained as build_untrained
+from sentiment140_bert.models.load import hash_local_weights as hash_local_weights
+from sentiment140_bert.models.load import hash_weights as hash_weights
 from sentiment140_bert.models.load import keep_base_model as keep_base_model
 from sentiment140_bert.models.load import load_base_model as load_base_model
 from sentiment140_bert.models.load import load_config as load_config
@@ -22,7 +24,6 @@ from sentiment140_bert.models.save import write_calibration as write_calibration
 from sentiment140_bert.models.staging import SAFETENSORS as SAFETENSORS
 from sentiment140_bert.models.staging import compare_settings as compare_settings
 from sentiment140_bert.models.staging import find_weights as find_weights
-from sentiment140_bert.models.staging import hash_local_weights as hash_local_weights
 from sentiment140_bert.models.staging import list_dropped_settings as list_dropped_settings
 from sentiment140_bert.models.staging import resolve_commit as resolve_commit
 from sentiment140_bert.models.tokenizer import load_tokenizer as load_tokenizer

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment140_bert.errors import ModelError
+from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.architecture import ID2LABEL, Head, keep_layers, make_label_settings, set_dropouts
 from sentiment140_bert.models.load_errors import explain_errors, silence_transformers
-from sentiment140_bert.models.locate import is_hub_id
-from sentiment140_bert.models.staging import StagedModel, hash_local_weights, stage_model
+from sentiment140_bert.models.locate import BUNDLED, is_hub_id, locate
+from sentiment140_bert.models.staging import StagedModel, find_weights, stage_model
 from sentiment140_bert.models.tokenizer import open_tokenizer
 from sentiment140_bert.models.weights import UNKNOWN, build_shape, check_numbers
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
     from sentiment140_bert.recipe import ModelConfig
@@ -69,6 +70,25 @@ def load_encoder(
     if layers:
         keep_layers(model, layers)
     return _finish(model, name_or_path, plain)
+
+
+def hash_weights(folder: Path) -> str:
+    """Return the sha256 of a model folder's safetensors, of several that of their hashes.
+
+    Raises:
+        ModelError: It has none.
+    """
+    hashes = [hash_file(file) for file in find_weights(folder)]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def hash_local_weights(name: str) -> str | None:
+    """Return the hash of a local model's weights; None for one of the Hub, which has a commit, or the bundled one.
+
+    Raises:
+        ModelError: It has no safetensors.
+    """
+    return None if name.startswith(BUNDLED) or is_hub_id(name) else hash_weights(Path(locate(name)))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ copies of the few settings that are known to be harmless, and links to weights a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -263,18 +262,6 @@ def find_weights(folder: Path) -> list[Path]:
         find = _find_in_folder(folder)
         config = read_object(settings) if (settings := find(CONFIG)) else {}
         return sorted({*_find_weights(find, config, str(folder), lambda: _list_names(str(folder), None)).values()})
-
-
-def hash_local_weights(name: str) -> str | None:
-    """Return a hash of a local model's weights; None for one of the Hub, which has a commit, or the bundled one.
-
-    Raises:
-        ModelError: It has no safetensors.
-    """
-    if name.startswith(BUNDLED) or is_hub_id(name):
-        return None
-    hashes = [hash_file(file) for file in find_weights(Path(locate(name)))]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def compare_settings(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

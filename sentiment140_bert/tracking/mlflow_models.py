@@ -130,8 +130,7 @@ def log_model(tracked_run: TrackedRun, run_id: str, open_artifacts: Callable[[st
     """Log ``model/`` as the run's model, unless these weights are logged already.
 
     Args:
-        tracked_run: The run.
-        run_id: Its id in MLflow.
+        tracked_run, run_id: The run, and its id in MLflow.
         open_artifacts: Opens the place that the server names, or raises TrackerError where nothing may be sent to.
 
     Returns:
@@ -139,9 +138,7 @@ def log_model(tracked_run: TrackedRun, run_id: str, open_artifacts: Callable[[st
     """
     import mlflow
     from huggingface_hub import ModelCard
-    from mlflow.models import ModelSignature
     from mlflow.tracking import _tracking_service as tracking
-    from mlflow.types.schema import ColSpec, Schema
     from transformers import pipeline
 
     metrics: dict[str, Any] = {**tracked_run.run.read_metrics()}
@@ -169,10 +166,7 @@ def log_model(tracked_run: TrackedRun, run_id: str, open_artifacts: Callable[[st
         model_id=logged.model_id,
         model_card=ModelCard(tracked_run.files().get(CARD, b"").decode()),
         task="text-classification",
-        # MLflow evaluates texts of a column without a name as Python literals: "5" fails, and quoted texts lose quotes.
-        signature=ModelSignature(
-            Schema([ColSpec("string", TEXT)]), Schema([ColSpec("string", "label"), ColSpec("double", "score")])
-        ),
+        signature=_make_signature(),
         input_example=[{TEXT: metrics["examples"][0]["text"]}],
         model_config={"truncation": True},
         pip_requirements=[f"{name}=={versions[name].partition('+')[0]}" for name in REQUIREMENTS],
@@ -180,6 +174,18 @@ def log_model(tracked_run: TrackedRun, run_id: str, open_artifacts: Callable[[st
         run_id=run_id,
     )
     return str(info.model_uri)
+
+
+def _make_signature() -> Any:
+    """Return what a logged model reads and returns.
+
+    MLflow evaluates texts of a column without a name as Python literals: "5" fails, and quoted texts lose their quotes.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    answers = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
+    return ModelSignature(Schema([ColSpec("string", TEXT)]), answers)
 
 
 def _find_logged(run_id: str, sha: str) -> str | None:

@@ -5,7 +5,6 @@ Knowledge distillation after Hinton, Vinyals and Dean 2015 (arXiv:1503.02531).
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ import numpy.typing as npt
 
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, ModelError, RunError
-from sentiment140_bert.files import hash_file
 from sentiment140_bert.models.labels import LABEL_NAMES, map_labels
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.recipe.sections import ModelConfig
@@ -74,11 +72,8 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
     log.info("teacher: %s scores the %s training tweets", config.teacher, f"{len(texts):,}")
     answers = classifier.probabilities(texts)
     shares = np.stack([answers[:, column].sum(axis=1) for column in columns], axis=1)
-    hashes = "".join(hash_file(file) for file in models.find_weights(models.find_folder(config.teacher)))
-    teacher: schemas.Teacher = {
-        "name": strip_folders(config.teacher),
-        "weights": hashlib.sha256(hashes.encode()).hexdigest() if len(hashes) > 64 else hashes,
-    }
+    weights = models.hash_weights(models.find_folder(config.teacher))
+    teacher: schemas.Teacher = {"name": strip_folders(config.teacher), "weights": weights}
     shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return Distillation(shares, config.teacher_temperature, config.teacher_weight, teacher)
 

@@ -264,15 +264,13 @@ def train(
     """Fine-tune ``model`` in place; afterwards it holds the best checkpoint's weights if the arguments say so.
 
     Args:
-        model: A sequence classifier.
-        tokenizer: Pads the batches.
+        model, tokenizer: A sequence classifier, and what pads its batches.
         splits: ``train`` and ``validation`` with ``input_ids`` and ``labels``.
         arguments: From :func:`sentiment140_bert.training.arguments.training_arguments`.
         history: File that gets a JSON line for each log entry.
         compute_metrics: Function from an ``EvalPrediction`` to named numbers.
         resume_from: A complete checkpoint.
-        callbacks: Further ones, such as a tracker's.
-        on_checkpoint: Called after each complete checkpoint, from another thread.
+        callbacks, on_checkpoint: Further callbacks, and one called after each complete checkpoint, in another thread.
         finds_batch: Compute a step in smaller parts where memory does not suffice.
         monitor: Open during the training.
         shown: Show the progress.
@@ -288,10 +286,9 @@ def train(
     rows = make_rows(model, tokenizer, splits, arguments, distillation.soft_targets if distillation else None)
     stop, progress = StopOnSignal(), Progress(history, len(rows["train"]), shown)
     early = [EarlyStopping(patience)] if patience else []
-    all_callbacks = [progress, checkpoints, stop, LossBreaksTies(), *early, *(callbacks or [])]
-    options: dict[str, Any] = {"callbacks": all_callbacks, "compute_metrics": compute_metrics, "lr_decay": lr_decay}
-    options["compute_loss_func"] = optimization.ExactLoss(arguments.label_smoothing_factor, distillation)
-    make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, finds_batch=finds_batch, **options)
+    options: dict[str, Any] = {"compute_metrics": compute_metrics, "lr_decay": lr_decay, "finds_batch": finds_batch}
+    options["callbacks"] = [progress, checkpoints, stop, LossBreaksTies(), *early, *(callbacks or [])]
+    make_trainer = partial(_make_trainer, model, tokenizer, rows, arguments, distillation, **options)
     attempts = memory.Attempts(make_trainer, model, checkpoints, progress, finds_batch)
     with stop, monitor or nullcontext(), closing(checkpoints):
         trainer, loss = attempts.run(share_of(arguments), resume_from)
@@ -307,7 +304,13 @@ def _open_checkpoints(
 
 
 def _make_trainer(
-    model: Any, tokenizer: Any, rows: dict[str, TokenRows], arguments: TrainingArguments, share: Share, **options: Any
+    model: Any,
+    tokenizer: Any,
+    rows: dict[str, TokenRows],
+    arguments: TrainingArguments,
+    distillation: Distillation | None,
+    share: Share,
+    **options: Any,
 ) -> SentimentTrainer:
     settings = copy.copy(arguments)
     settings.save_total_limit = None  # older checkpoints are removed once a new one is complete
@@ -318,6 +321,7 @@ def _make_trainer(
         train_dataset=rows["train"],
         eval_dataset=rows["validation"].longest_first(),
         processing_class=tokenizer,
+        compute_loss_func=optimization.ExactLoss(arguments.label_smoothing_factor, distillation),
         share=share,
         **options,
     )

@@ -83,8 +83,6 @@ def tune(
         S140Error: Arguments, data, model, recipe, folder or store are unusable, or no trial is complete; or a signal
             stopped a training, and a checkpoint was written.
     """
-    from sentiment140_bert import models
-
     until = time.monotonic() + timeout if timeout else None
     recipe, home = as_recipe(recipe), StudyDir(expand_folder(output, "output"))
     seeds = _check_arguments(recipe, trials, timeout, final_seeds)
@@ -93,11 +91,7 @@ def tune(
     if storage:
         Store(storage).close()  # before tweets are prepared, which may take minutes
     study = StudyChoice(storage, study_name, sampler, pruner)
-    pinned = loading.pin_base_model(recipe)
-    with (
-        models.keep_base_model(recipe.model.model_name_or_path),
-        _open_tuning(home, pinned, study, final_seeds, arguments_given) as tuning,
-    ):
+    with _open_tuning(home, loading.pin_base_model(recipe), study, final_seeds, arguments_given) as tuning:
         content, left = _run_study(tuning, trials, until, seeds, keep_models)
     return {**content, "left": left, "output": str(home.path)}
 
@@ -120,6 +114,8 @@ def _open_tuning(
     Raises:
         RunError: The folder was begun with other settings, tweets, or another store.
     """
+    from sentiment140_bert import models
+
     url = choice.storage or make_file_url(home.database)
     place, _ = parse_url(url)
     if arguments_given and choice.storage:  # run directories hold them, and the address may hold a password
@@ -130,7 +126,7 @@ def _open_tuning(
     identity = _identify(recipe, ranges, material, choice.sampler, choice.pruner)
     before = RunDir(home.path).read(home.about, dict[str, Any]) if home.about.is_file() else {}
     name = choice.name or str(before.get("study") or home.path.resolve().name)
-    with closing(Store(url)) as store:
+    with models.keep_base_model(recipe.model.model_name_or_path), closing(Store(url)) as store:
         about = {"study": name, "store": store.place if choice.storage else home.database.name, "version": VERSION}
         about |= identity
         refuse_difference(before or None, about, str(home.path))
