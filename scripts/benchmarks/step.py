@@ -21,12 +21,14 @@ WAYS = {
     "plain": "as transformers makes it",
     "first_token": "the last layer for [CLS] alone",
     "first_onednn": "that, and linear layers by oneDNN",
+    "compiled": "the last layer for [CLS] alone, layers compiled (torch_compile)",
 }
 
 
 def make_step(way: str, model: str, tweets: int, tokens: int) -> Callable[[], None]:
     """Return what takes a whole step: forward, backward, clipping, AdamW."""
     import torch
+    from accelerate.utils import compile_regions
 
     from sentiment140_bert import models
     from sentiment140_bert.models.fast import compute_first_token_only, use_onednn
@@ -36,12 +38,13 @@ def make_step(way: str, model: str, tweets: int, tokens: int) -> Callable[[], No
         compute_first_token_only(classifier)
     if way == "first_onednn":
         use_onednn(classifier)
+    computed = compile_regions(classifier, dynamic=True) if way == "compiled" else classifier
     ids = torch.randint(1_000, classifier.config.vocab_size, (tweets, tokens))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.arange(tweets) % 2}
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=2e-5, fused=True)
 
     def step() -> None:
-        classifier(**batch).loss.backward()
+        computed(**batch).loss.backward()
         torch.nn.utils.clip_grad_norm_(classifier.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

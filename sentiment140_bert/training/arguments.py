@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 # Not passed on. Trainer's own auto_find_batch_size would shrink the step itself and keep weights already trained.
 NOT_PASSED = {*CHANGEABLE, "precision", "fp16", "bf16", "auto_find_batch_size", "layerwise_lr_decay"}
 NOT_PASSED |= {"early_stopping_patience"}  # an argument of the callback
+# What makes accelerate compile one encoder layer for all of them, and for tweets of any length; without it, Trainer
+# compiles the whole model, which takes minutes (docs/performance.md).
+COMPILED_LAYERS = {"ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION": "true", "ACCELERATE_DYNAMO_USE_DYNAMIC": "true"}
 # Without influence on the weights: a description of a run need not mention them.
 ROUTINE = {*CHANGEABLE, *OWN_PLACES, "logging_steps", "save_total_limit", "per_device_eval_batch_size", "precision"}
 
@@ -110,6 +113,8 @@ def training_arguments(config: TrainingConfig, precision: Precision, checkpoints
             remove_unused_columns=False,  # batches come whole
             **values,
         )
+    if settings.torch_compile:
+        os.environ.update(COMPILED_LAYERS)
     _try_optimizer_and_schedule(settings)
     return settings
 

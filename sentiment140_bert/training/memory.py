@@ -1,10 +1,11 @@
-"""Share a step out into smaller parts when a batch does not fit into a device's memory."""
+"""Share a step out into smaller parts when a batch does not fit into memory, and explain why a batch fails."""
 
 from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
-from sentiment140_bert.errors import HardwareError, first_line
+from sentiment140_bert.errors import HardwareError, ModelError, first_line
 from sentiment140_bert.training.checkpoints import CheckpointSealer, newest_complete
 
 if TYPE_CHECKING:
@@ -98,6 +99,35 @@ class Attempts:
 def is_out_of_memory(error: Exception) -> bool:
     """Return True if a device's memory was the reason, as accelerate knows it (CUDA, ROCm, XPU, MPS, CPU)."""
     return isinstance(error, TooLarge | torch.OutOfMemoryError) or bool(should_reduce_batch_size(error))
+
+
+@contextmanager
+def explain_failed_batch(name: str, compiled: bool) -> Iterator[None]:
+    """Explain errors of a model that computes a batch.
+
+    Args:
+        name: The model's.
+        compiled: Its layers are compiled.
+
+    Raises:
+        ModelError: The model does not take such a batch.
+        HardwareError: Its layers cannot be compiled here.
+    """
+    try:
+        yield
+    except (IndexError, ValueError) as error:
+        raise ModelError(
+            f"The model {name!r} cannot compute a batch of tweets: {first_line(error)}.",
+            "Choose another model. If a tweet is too long for it, lower --max-length; if one contains the "
+            "model's own end token, such as </s>, remove that tweet.",
+        ) from error
+    except RuntimeError as error:
+        if not compiled or is_out_of_memory(error):
+            raise
+        raise HardwareError(
+            f"The model {name!r} cannot be compiled here: {first_line(error)}.",
+            "Install a C++ compiler, such as g++, or train without torch_compile.",
+        ) from error
 
 
 def reason(error: Exception) -> str:

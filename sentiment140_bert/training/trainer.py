@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment140_bert.errors import HardwareError, ModelError, diverged, first_line
+from sentiment140_bert.errors import HardwareError, diverged
 from sentiment140_bert.run import step_of
 from sentiment140_bert.training import memory, optimization, resume
 from sentiment140_bert.training.arguments import explain_refusal
@@ -32,6 +32,7 @@ from sentiment140_bert.training.callbacks import (
     StopOnSignal,
 )
 from sentiment140_bert.training.checkpoints import CheckpointSealer, training_seconds
+from sentiment140_bert.training.memory import explain_failed_batch
 from sentiment140_bert.training.private_trainer import PrivateTrainer, uses_sdpa
 
 if TYPE_CHECKING:
@@ -129,20 +130,14 @@ class SentimentTrainer(PrivateTrainer):
         """Compute it as Trainer does, on a GPU with a ready mask: transformers would wait to look into another one.
 
         Raises:
-            ModelError: The model does not take such a batch.
+            HardwareError, ModelError: As :func:`~sentiment140_bert.training.memory.explain_failed_batch`.
         """
         if self.has_ready_mask:
             inputs["attention_mask"] = inputs["attention_mask"].bool()[:, None, None, :]
         if self.compute_loss_func:
             self.compute_loss_func.soft_targets = inputs.pop("soft_targets", None)  # none of tweets that are scored
-        try:
+        with explain_failed_batch(self.model.name_or_path, self.args.torch_compile):
             return super().compute_loss(model, inputs, *positional, **named)
-        except (IndexError, ValueError) as error:
-            raise ModelError(
-                f"The model {self.model.name_or_path!r} cannot compute a batch of tweets: {first_line(error)}.",
-                "Choose another model. If a tweet is too long for it, lower --max-length; if one contains the "
-                "model's own end token, such as </s>, remove that tweet.",
-            ) from error
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         # Twice: the optimizer takes its memory in the first step.
