@@ -79,7 +79,7 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
 
 
 def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
-    """Refuse a teacher, or a model of this machine to start from, that was trained on tweets which are scored here.
+    """Refuse a teacher, or a fine-tuned model to start from, that was trained on tweets which are scored here.
 
     Args:
         config: The section ``model`` of the recipe.
@@ -88,15 +88,14 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
     Raises:
         DataError: It was: what it knows of them would make the scores too high.
     """
-    from sentiment140_bert import models
     from sentiment140_bert.evaluation.evaluate import find_leakage, find_training_data
 
-    local = None if models.is_hub_id(config.model_name_or_path) else config.model_name_or_path
-    for model in dict.fromkeys(filter(None, (config.teacher, local))):
-        training = find_training_data(model)
-        for split in ("validation", "test"):
-            if split not in prepared.report["splits"]:
-                continue
+    fine_tuned = {config.teacher: None} if config.teacher else {}
+    if config.model_name_or_path not in fine_tuned and _may_be_fine_tuned(config):
+        fine_tuned[config.model_name_or_path] = config.model_revision
+    for model, revision in fine_tuned.items():
+        training = find_training_data(model, revision)
+        for split in (name for name in ("validation", "test", "manual") if name in prepared.report["splits"]):
             table = prepared.table(split)
             audit = find_leakage(training, table)
             if audit and (count := audit.counts()["exact"]):
@@ -106,6 +105,17 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
                     "Use its own splits: the same --dataset, --max-samples, --validation-size, --test-size, "
                     "--split-seed and --cleaning.",
                 )
+
+
+def _may_be_fine_tuned(config: ModelConfig) -> bool:
+    """Return False for a model of the Hub that is no classifier; its repository is not asked for training tweets."""
+    from sentiment140_bert import models
+
+    name = config.model_name_or_path
+    if not models.is_hub_id(name):
+        return True
+    architectures = models.load_config(name, config.model_revision).architectures or []
+    return any("Classification" in architecture for architecture in architectures)
 
 
 def check_same_teacher(run: RunDir, environment: schemas.StartedEnvironment) -> None:

@@ -16,6 +16,7 @@ from sentiment140_bert import models
 from sentiment140_bert.data.pipeline import prepare_splits
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.schemas import SCORES
+from tiny_run import flags
 
 pytest_plugins = "hub_fixtures"
 
@@ -32,6 +33,12 @@ def test_pipeline_by_id_answers_as_the_run_does(run_copy: Path) -> None:
     assert there == here  # of these weights and labels
     answers = [*sentiment140_bert.predict(str(run_copy), TEXTS)]
     assert [answer["label"] for answer in there] == [answer.label for _, answer in answers]
+
+
+def test_a_model_that_saw_the_scored_tweets_is_no_start(run_copy: Path, tmp_path: Path, s140) -> None:
+    words = ["train", "--output-dir", tmp_path / "next", *flags(model_name_or_path=MODEL, split_seed=7)]
+    assert f"{MODEL} was trained on" in s140(*words, code=1).stderr
+    assert not (tmp_path / "next" / "recipe.yaml").exists()
 
 
 @pytest.mark.long
