@@ -90,7 +90,7 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
     """
     from sentiment140_bert.evaluation.evaluate import find_leakage, find_training_data
 
-    fine_tuned = {config.teacher: None} if config.teacher else {}
+    fine_tuned: dict[str, str | None] = {config.teacher: None} if config.teacher else {}
     if config.model_name_or_path not in fine_tuned and _may_be_fine_tuned(config):
         fine_tuned[config.model_name_or_path] = config.model_revision
     for model, revision in fine_tuned.items():
