@@ -96,7 +96,9 @@ def collect_facts(
         RunError: A file is missing or damaged.
     """
     environment = run.read_environment()
-    public = make_public(recipe, environment["base_model"]["name"], data["sources"]["training"]["on_hub"])
+    base, teacher = environment["base_model"], environment.get("teacher")
+    on_hub = data["sources"]["training"]["on_hub"]
+    public = make_public(recipe, base["name"], on_hub, teacher["name"] if teacher else None)
     named = {name for section in public.to_dict().values() if isinstance(section, dict) for name in section}
     public = public.with_values(dict.fromkeys(named.intersection(OWN_PLACES)))
     return check_facts(public.to_dict(), data, environment, metrics, tracking)

@@ -23,12 +23,14 @@ FILE_ENDINGS: tuple[str, ...] = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".nd
 FILE_ENDINGS += (".gz", ".bz2", ".xz", ".zip")
 
 
-def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool | None = None) -> Recipe:
+def make_public(
+    recipe: Recipe, base_model: str | None = None, is_on_hub: bool | None = None, teacher: str | None = None
+) -> Recipe:
     """Return a run's recipe as it may be published.
 
     Args:
         recipe: Recipe of the run.
-        base_model: Base model as noted in the run; elsewhere a relative folder looks like a Hub id.
+        base_model, teacher: As noted in the run; elsewhere, or once it is gone, a relative folder looks like a Hub id.
         is_on_hub: Whether the run's tweets came from the Hub, as noted in the run; None if it did not read them yet.
     """
     changes: dict[str, Any] = {
@@ -36,7 +38,7 @@ def make_public(recipe: Recipe, base_model: str | None = None, is_on_hub: bool |
     }
     changes["model_name_or_path"] = strip_folders(base_model or recipe.model.model_name_or_path)
     if recipe.model.teacher:
-        changes["teacher"] = strip_folders(recipe.model.teacher)
+        changes["teacher"] = strip_folders(teacher or recipe.model.teacher)
     dataset = recipe.data.dataset
     if dataset and not is_on_hub:
         changes["dataset"] = strip_folders(dataset) if is_on_hub is None else Path(dataset).name

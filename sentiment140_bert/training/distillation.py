@@ -55,9 +55,14 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
     if config.teacher is None:
         return None
     from sentiment140_bert import models
-    from sentiment140_bert.inference.predict import load_classifier
+    from sentiment140_bert.inference.predict import fetch_registered, load_classifier
 
-    classifier = load_classifier(config.teacher)
+    with fetch_registered(config.teacher) as place:
+        before = models.hash_local_weights(place)
+        classifier = load_classifier(place)
+        weights = models.hash_weights(models.find_folder(place))
+    if before and before != weights:
+        raise ModelError(f"The teacher {config.teacher} changed while it was loaded.", "Try again.")
     mapping = map_labels(classifier.labels)
     columns = [mapping.positions(side) for side in range(schemas.count_labels(prepared.report))]
     missing = [LABEL_NAMES[side] for side, column in enumerate(columns) if not column]
@@ -72,7 +77,6 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
     log.info("teacher: %s scores the %s training tweets", config.teacher, f"{len(texts):,}")
     answers = classifier.probabilities(texts)
     shares = np.stack([answers[:, column].sum(axis=1) for column in columns], axis=1)
-    weights = models.hash_weights(models.find_folder(config.teacher))
     teacher: schemas.Teacher = {"name": strip_folders(config.teacher), "weights": weights}
     shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return Distillation(shares, config.teacher_temperature, config.teacher_weight, teacher)

@@ -12,8 +12,10 @@ from command_line import Command, complete
 from killing import until_whole
 from mlflow_server import MlflowServer, runs_of, steps_of
 from sentiment140_bert import evaluate_run, load_recipe, predict, train
+from sentiment140_bert.data import loading
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.tracking import sync
+from sentiment140_bert.training.distillation import ask_teacher
 from tiny_run import flags, tiny_recipe
 
 pytest_plugins = ("hub_fixtures", "mlflow_fixtures")
@@ -145,6 +147,9 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
     assert info.metadata["weights_sha256"] == hash_file(life / "model" / "model.safetensors")
     requirements = Path(mlflow.artifacts.download_artifacts(f"{registered}/requirements.txt")).read_text()
     assert "transformers==" in requirements
+    recipe = tiny_recipe(life, teacher=registered)
+    learned = ask_teacher(recipe.model, loading.load_data(recipe).splits)
+    assert learned.teacher == {"name": registered, "weights": info.metadata["weights_sha256"]}
 
 
 def test_the_model_tells_nothing_of_this_machine(life: Path, tracked, one_server: MlflowServer) -> None:
