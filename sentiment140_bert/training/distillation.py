@@ -95,10 +95,12 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
     from sentiment140_bert.evaluation.evaluate import find_leakage, find_training_data
 
     fine_tuned: dict[str, str | None] = {config.teacher: None} if config.teacher else {}
-    if config.model_name_or_path not in fine_tuned and _may_be_fine_tuned(config):
+    if config.model_name_or_path not in fine_tuned and _is_classifier(config):
         fine_tuned[config.model_name_or_path] = config.model_revision
     for model, revision in fine_tuned.items():
         training = find_training_data(model, revision)
+        if training.prepared is None and training.hashes is None:
+            log.warning("leakage: %s: if it saw scored tweets, the scores are too high (%s)", model, training.unknown)
         for split in (name for name in ("validation", "test", "manual") if name in prepared.report["splits"]):
             table = prepared.table(split)
             audit = find_leakage(training, table)
@@ -111,15 +113,12 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
                 )
 
 
-def _may_be_fine_tuned(config: ModelConfig) -> bool:
-    """Return False for a model of the Hub that is no classifier; its repository is not asked for training tweets."""
+def _is_classifier(config: ModelConfig) -> bool:
+    """Return True if the model to start from is a classifier already, such as a finished run."""
     from sentiment140_bert import models
 
-    name = config.model_name_or_path
-    if not models.is_hub_id(name):
-        return True
-    architectures = models.load_config(name, config.model_revision).architectures or []
-    return any("Classification" in architecture for architecture in architectures)
+    architectures = models.load_config(config.model_name_or_path, config.model_revision).architectures
+    return any("Classification" in architecture for architecture in architectures or [])
 
 
 def check_same_teacher(run: RunDir, environment: schemas.StartedEnvironment) -> None:

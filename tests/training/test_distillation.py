@@ -19,7 +19,7 @@ from sentiment140_bert import models
 from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, ModelError, S140Error
 from sentiment140_bert.recipe import Recipe, as_recipe
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import TRAINING_ROWS, RunDir
 from sentiment140_bert.training.batching import IGNORED
 from sentiment140_bert.training.distillation import Distillation, ask_teacher, refuse_leakage
 from sentiment140_bert.training.optimization import ExactLoss
@@ -136,7 +136,7 @@ def test_it_resumes_as_if_undisturbed_but_not_with_another_teacher(
     assert same(tmp_path / "killed", tmp_path / "undisturbed")
 
 
-def test_a_teacher_that_saw_the_scored_tweets_is_refused(smallest_run: Path) -> None:
+def test_a_teacher_that_saw_the_scored_tweets_is_refused(smallest_run: Path, tmp_path: Path, caplog) -> None:
     """The same for a model of this machine to start from."""
     for changes in ({}, {"teacher": None, "model_name_or_path": str(smallest_run)}):
         recipe = student(smallest_run, split_seed=7, **changes)
@@ -144,6 +144,11 @@ def test_a_teacher_that_saw_the_scored_tweets_is_refused(smallest_run: Path) -> 
             refuse_leakage(recipe.model, loading.load_data(recipe).splits)
     recipe = student(smallest_run)
     refuse_leakage(recipe.model, loading.load_data(recipe).splits)
+    assert "leakage" not in caplog.text
+    unknown = Path(shutil.copytree(smallest_run / "model", tmp_path / "unknown"))
+    (unknown / TRAINING_ROWS).unlink()
+    refuse_leakage(student(unknown).model, loading.load_data(recipe).splits)
+    assert f"leakage: {unknown}: if it saw scored tweets, the scores are too high" in caplog.text
 
 
 def test_what_cannot_have_a_teacher_is_an_error(
