@@ -64,7 +64,10 @@ def test_it_is_on_the_card_and_nothing_else_changes(
 
 @needs_codecarbon
 def test_it_is_added_up_when_a_run_resumes(encoder: Path, tmp_path: Path) -> None:
-    run, words = tmp_path / "run", flags(model_name_or_path=encoder, carbon_country="DEU")
+    # Once the second checkpoint is whole, what was emitted until the first one is written.
+    saves = {"save_strategy": "steps", "save_steps": 3, "eval_strategy": "steps", "eval_steps": 3}
+    words = flags(model_name_or_path=encoder, carbon_country="DEU", **saves)
+    run = tmp_path / "run"
     assert trained(run, words, "step 8/", whole=6).code == -signal.SIGKILL
     environment = json.loads((run / "environment.json").read_text())
     environment["carbon"]["grams"] += 1000  # far more than the rest can emit
