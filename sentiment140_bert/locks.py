@@ -16,9 +16,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert.errors import RunError
 from sentiment140_bert.files import Place, check_writes, expand_path, explain_refused_write, remove_leftovers
@@ -30,7 +29,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOCK = ".s140.lock"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-_owners: dict[Path, str] = {}  # what this process wrote into the lock of each folder it holds; "" without a lock
+_held: dict[Path, Held | None] = {}  # the folders of this process; None on a file system without locks
+
+
+class Held(NamedTuple):
+    """A lock that this process has, the text in its file, and the device and inode of the file."""
+
+    lock: BaseFileLock
+    owner: str
+    inode: tuple[int, int]
+
+    def is_in_place(self, folder: Path) -> bool:
+        """Return True if the lock's file is in a folder; by its text, too, as some file systems number files again."""
+        try:
+            file = folder / LOCK
+            return _read_inode(file.lstat()) == self.inode or file.read_text("utf-8") == self.owner
+        except (OSError, UnicodeDecodeError):
+            return False
 
 
 def expand_folder(place: Place, what: str = "path") -> Path:
@@ -71,25 +86,23 @@ def lock_folder(folder: Path, purpose: str, *, create: bool = False) -> Iterator
     except RuntimeError:  # Python up to 3.12
         raise RunError(f"{folder} is a circular link.", "Choose another folder.") from None
     check_folder(folder)
-    if place in _owners:
+    if place in _held:
         yield
         return
     check_still_locked(folder)
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     with explain_refused_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        owner = _describe_owner(purpose)
-        lock = _acquire(folder, owner)
-    _owners[place] = owner if lock else ""
+        held = _held[place] = _acquire(folder, _describe_owner(purpose))
     try:
         remove_leftovers(folder)
         yield
     finally:
-        del _owners[place]
-        if lock and lock.is_locked:  # a forked child has lost it
-            if _is_held(place, owner):
+        del _held[place]
+        if held and held.lock.is_locked:  # a forked child has lost it
+            if held.is_in_place(place):
                 (place / LOCK).unlink()  # before the release, after which it may be another process's
-            lock.release()
+            held.lock.release()
         with contextlib.suppress(OSError):  # it is not empty
             for path in created:
                 path.rmdir()
@@ -103,8 +116,8 @@ def lock_if_writable(folder: Path, purpose: str) -> AbstractContextManager[None]
 def is_still_locked(path: Path) -> bool:
     """Return False if a folder which this process locked around a path was moved or removed since."""
     real = path.resolve()
-    around = [(folder, owner) for folder, owner in list(_owners.items()) if owner and real.is_relative_to(folder)]
-    return all(_is_held(folder, owner) for folder, owner in around)
+    around = [(folder, held) for folder, held in list(_held.items()) if held and real.is_relative_to(folder)]
+    return all(held.is_in_place(folder) for folder, held in around)
 
 
 def check_still_locked(path: Path) -> None:
@@ -119,14 +132,6 @@ def check_still_locked(path: Path) -> None:
 check_writes(check_still_locked)
 
 
-def _is_held(folder: Path, owner: str) -> bool:
-    """Return True if the lock in a folder is that of this owner; an empty one may have been emptied by a contender."""
-    try:
-        return (folder / LOCK).read_text("utf-8") in (owner, "")
-    except FileNotFoundError:
-        return False
-
-
 def make_lock(file: Path, **options: Any) -> BaseFileLock:
     """Return a lock of filelock's on a file, which is removed first if it is another file's second name."""
     from filelock import FileLock
@@ -138,17 +143,24 @@ def make_lock(file: Path, **options: Any) -> BaseFileLock:
     return FileLock(file, **options)
 
 
-def _acquire(folder: Path, owner: str) -> BaseFileLock | None:
+def _acquire(folder: Path, owner: str) -> Held | None:
     """Return the acquired lock, or None if the file system has no locks; filelock does not use a plain file instead."""
     from filelock import Timeout
 
-    file = folder / LOCK
+    file, inode = folder / LOCK, (0, 0)
+
+    def on_acquired(descriptor: int) -> None:
+        nonlocal inode
+        inode = _read_inode(os.fstat(descriptor))
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, owner.encode())
+
     lock = make_lock(
         file,
         timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
         thread_local=False,
         fallback_to_soft=False,
-        on_acquired=partial(_write_owner, owner.encode()),
+        on_acquired=on_acquired,
     )
     try:
         lock.acquire(poll_interval=0.02)
@@ -162,17 +174,16 @@ def _acquire(folder: Path, owner: str) -> BaseFileLock | None:
         file.unlink(missing_ok=True)
         log.warning("lock: %s does not support locks; make sure that only one process writes there", folder)
         return None
-    return lock
+    return Held(lock, owner, inode)
+
+
+def _read_inode(state: os.stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino
 
 
 def _describe_owner(purpose: str) -> str:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "doing": purpose, "since": since})
-
-
-def _write_owner(owner: bytes, descriptor: int) -> None:
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, owner)
 
 
 def _read_owner(file: Path) -> str:

@@ -17,6 +17,7 @@ from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import Place, expand_path, hash_file, remove_path
 from sentiment140_bert.recipe import Recipe, load_recipe
+from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.schemas.history import LogEntry, parse_entry
 from sentiment140_bert.trust import check_folder, is_known_place, remember_place
 
@@ -227,6 +228,17 @@ def saved_recipe(path: Place) -> Recipe:
     if not run.is_run():
         raise RunError(f"There is no run in {path}.", "Name a folder that `s140 train` wrote.")
     return load_recipe(str(run.recipe))
+
+
+def make_run_public(run: RunDir, recipe: Recipe) -> Recipe:
+    """Return a run's recipe as it may be published, with the models and the source of tweets as the run noted them.
+
+    Raises:
+        RunError: A file of the run is missing or damaged.
+    """
+    environment, source = run.read_environment(), run.read_data()["sources"]["training"]
+    teacher = environment.get("teacher")
+    return make_public(recipe, environment["base_model"]["name"], source["on_hub"], teacher and teacher["name"])
 
 
 def read_json(file: Path, schema: type[Schema]) -> Schema:

@@ -259,7 +259,11 @@ def test_a_lock_that_a_contender_emptied_is_still_held(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "training"):
         (tmp_path / LOCK).write_text("")
         check_still_locked(tmp_path)
-        (tmp_path / LOCK).unlink()
-        with pytest.raises(RunError, match="was moved or removed"):
-            check_still_locked(tmp_path)
+        (tmp_path / LOCK).rename(tmp_path / "moved")
+        for of_another in (False, True):
+            if of_another:
+                (tmp_path / LOCK).write_text("")
+            with pytest.raises(RunError, match="was moved or removed"):
+                check_still_locked(tmp_path)
+    assert (tmp_path / LOCK).exists()  # it is not this process's to remove
     check_still_locked(tmp_path)

@@ -10,8 +10,8 @@ from sentiment140_bert import schemas
 from sentiment140_bert.data.corpora import Corpus, identify_corpus
 from sentiment140_bert.errors import RecipeError, RunError
 from sentiment140_bert.recipe import Recipe, load_recipe
-from sentiment140_bert.recipe.privacy import OWN_PLACES, make_public
-from sentiment140_bert.run import GRAPHS_NOTE, RunDir
+from sentiment140_bert.recipe.privacy import OWN_PLACES
+from sentiment140_bert.run import GRAPHS_NOTE, RunDir, make_run_public
 from sentiment140_bert.schemas import check_schema
 
 # Hub ids of base models that have another name here.
@@ -95,10 +95,7 @@ def collect_facts(
     Raises:
         RunError: A file is missing or damaged.
     """
-    environment = run.read_environment()
-    base, teacher = environment["base_model"], environment.get("teacher")
-    on_hub = data["sources"]["training"]["on_hub"]
-    public = make_public(recipe, base["name"], on_hub, teacher["name"] if teacher else None)
+    environment, public = run.read_environment(), make_run_public(run, recipe)
     named = {name for section in public.to_dict().values() if isinstance(section, dict) for name in section}
     public = public.with_values(dict.fromkeys(named.intersection(OWN_PLACES)))
     return check_facts(public.to_dict(), data, environment, metrics, tracking)

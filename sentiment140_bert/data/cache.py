@@ -284,8 +284,10 @@ def find_cached(report: schemas.Data) -> tuple[Prepared, Prepared] | None:
 
 
 def _identify(report: schemas.Data) -> Any:
-    """Return what tells prepared splits apart: their rows, their sources, and where they were published."""
-    return report["fingerprint"], hash_sources(report), report.get("published")
+    """Return what tells prepared splits apart: rows, sources, columns of users and times, and place of publication."""
+    settings = dict(report["settings"])
+    columns = settings.get("user_column"), settings.get("time_column")
+    return report["fingerprint"], hash_sources(report), columns, report.get("published")
 
 
 def _read_identity(folder: Path) -> Any:

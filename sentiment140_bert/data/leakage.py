@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,6 +145,13 @@ def write_hashes(path: Path, hashes: Hashes) -> None:
 
     with write_whole(path) as temporary:
         save_file({HASHES: np.unique(hashes)}, temporary, {"rules": RULES})
+
+
+def add_hashes(path: Path, hashes: Hashes) -> None:
+    """Write the hashes of a model's training texts, with those of its ancestors that the file holds already."""
+    with suppress(RunError):  # it is missing, or of another version
+        hashes = np.union1d(hashes, read_hashes(path))
+    write_hashes(path, hashes)
 
 
 def read_hashes(path: Path) -> Hashes:

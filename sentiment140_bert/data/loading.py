@@ -11,7 +11,6 @@ from sentiment140_bert import schemas
 from sentiment140_bert.errors import DataError, HubError, RecipeError
 from sentiment140_bert.recipe import DataConfig, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import strip_folders
-from sentiment140_bert.run import RunDir
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -179,25 +178,3 @@ def draw_subset(full: PreparedData, rows: int) -> PreparedData:
     available = full.splits.report["splits"]["train"]["rows"]
     log.info("data: drew %s of %s training tweets", f"{rows:,}", f"{available:,}")
     return PreparedData(part, subset.draw_token_subset(full.splits, full.tokens, part, full.tokenizer), full.tokenizer)
-
-
-def pin_base_model(recipe: Recipe, resumed: RunDir | None = None, data: PreparedData | None = None) -> Recipe:
-    """Replace the branch of a base model on the Hub by its commit, so that all of a run is of one commit.
-
-    Args:
-        recipe: The recipe as given, which stays in ``recipe.yaml``.
-        resumed: A run to resume: it keeps the commit that it began with, whatever happened on the Hub since.
-        data: Data that were prepared before, with the tokenizer of a commit.
-
-    Raises:
-        ModelError: There is no such model.
-    """
-    from sentiment140_bert import models
-
-    if resumed:
-        commit = resumed.read_environment()["base_model"]["revision"]
-    elif data:
-        commit = data.tokens.report["tokenizer"]["revision"]
-    else:
-        commit = models.resolve_commit(recipe.model.model_name_or_path, recipe.model.model_revision)
-    return recipe.with_values({"model_revision": commit}) if commit else recipe

@@ -17,6 +17,7 @@ from sentiment140_bert.data.download import STANFORD_BYTES, STANFORD_URL, downlo
 from sentiment140_bert.errors import DataError, first_line
 from sentiment140_bert.files import hash_file
 from sentiment140_bert.recipe import DataConfig
+from sentiment140_bert.recipe.privacy import strip_folders
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -73,8 +74,8 @@ class Source:
 
     @property
     def public_name(self) -> str:
-        """Return the name without the folders of this machine."""
-        name = Path(self.name).name if self.path or exists_here(self.name) else self.name
+        """Return the name without the folders of this machine, or the schema of a table."""
+        name = Path(self.name).name if self.path or exists_here(self.name) else strip_folders(self.name)
         return name.encode("utf-8", "backslashreplace").decode()  # a file's name may be no Unicode
 
     @property

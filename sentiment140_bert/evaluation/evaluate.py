@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -152,11 +152,24 @@ def _describe_leakage(name: str, split: str, counts: schemas.Leakage, n: int) ->
 
 
 class TrainingData(NamedTuple):
-    """The tweets that a model was trained on, or only the hashes of their texts; ``unknown`` says why it is not all."""
+    """The texts that a model was trained on.
+
+    ``prepared`` are its own splits; ``hashes`` those of its own texts and those of the models that it was trained from.
+    ``unknown`` says why one of them is missing.
+    """
 
     prepared: Prepared | None = None
     hashes: npt.NDArray[np.uint64] | None = None
     unknown: str = ""
+
+    def hash_texts(self) -> npt.NDArray[np.uint64] | None:
+        """Return the hashes of all texts that are known, sorted; None if nothing is known."""
+        from sentiment140_bert.data import leakage
+
+        if self.prepared is None:
+            return self.hashes
+        own = leakage.hash_texts(self.prepared.table("train")["text"])
+        return np.unique(own) if self.hashes is None else np.union1d(own, self.hashes)
 
 
 def find_training_data(model: str, revision: str | None = None) -> TrainingData:
@@ -180,17 +193,17 @@ def _find_run_data(run: RunDir) -> TrainingData:
     from sentiment140_bert.data.cache import find_cached
 
     described = run.read_data()
-    cached = find_cached(described)
-    if cached:
-        return TrainingData(cached[0])
     try:
-        prepared, _ = loading.load_splits(saved_recipe(run.path).data)
-        if prepared.report["fingerprint"] == described["fingerprint"]:
-            return TrainingData(prepared)
-        reason = "its data has changed"
+        cached = find_cached(described)
+        prepared = cached[0] if cached else loading.load_splits(saved_recipe(run.path).data)[0]
+        reason = "" if prepared.report["fingerprint"] == described["fingerprint"] else "its data has changed"
     except (DataError, HubError) as error:
         reason = error.message.rstrip(".")
-    return _read_hashes(run.training_rows, f"the training tweets of {run.path} are not available: {reason}")
+    if reason:
+        return _read_hashes(run.training_rows, f"the training tweets of {run.path} are not available: {reason}")
+    hashed = _read_hashes(run.training_rows, "")
+    is_damaged = hashed.hashes is None and run.training_rows.is_file()
+    return TrainingData(prepared, hashed.hashes, hashed.unknown if is_damaged else "")
 
 
 def _read_hashes(file: Path, reason: str) -> TrainingData:
@@ -215,7 +228,7 @@ def _fetch_hashes(repo_id: str, revision: str | None) -> Path:
 
 
 def find_leakage(training: TrainingData, table: pa.Table) -> Audit | None:
-    """Find the rows of a table that a model was trained on; return None if nothing is known of its training tweets.
+    """Find the rows of a table that a model, or one that it was trained from, was trained on; None if it is not known.
 
     Args:
         training: Training data of the model.
@@ -223,9 +236,11 @@ def find_leakage(training: TrainingData, table: pa.Table) -> Audit | None:
     """
     from sentiment140_bert.data import leakage
 
-    if training.prepared:
-        return leakage.audit(table, training.prepared.table("train"))
+    own = leakage.audit(table, training.prepared.table("train")) if training.prepared else None
     if training.hashes is None:
-        return None
+        return own
     exact = np.flatnonzero(np.isin(leakage.hash_texts(table["text"]), training.hashes))
-    return leakage.Audit(exact, near=None, same_user=None, overlapping_in_time=None)
+    if own is None:
+        return leakage.Audit(exact, near=None, same_user=None, overlapping_in_time=None)
+    exact = np.union1d(own.exact, exact)
+    return replace(own, exact=exact, near=None if own.near is None else np.setdiff1d(own.near, exact))

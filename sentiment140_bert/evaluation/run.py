@@ -87,7 +87,7 @@ def score_run(path: Path, prepared: Prepared | None = None, *, scores_only: bool
     write_predictions(run, scores.predictions)
     if not scores_only:
         models.write_calibration(run.model, scores.calibration)
-        leakage.write_hashes(run.training_rows, leakage.hash_texts(prepared.table("train")["text"]))
+        leakage.add_hashes(run.training_rows, leakage.hash_texts(prepared.table("train")["text"]))
         redraw_figures(run, metrics)
         write_model_folder(run, metrics)
     write_json(run.metrics, metrics)  # last: a run that has it is finished

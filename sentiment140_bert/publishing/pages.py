@@ -241,12 +241,13 @@ def list_claimed(facts: Facts, title: str, pictures: list[str]) -> Iterator[Chec
     """List the claims of a card that nobody can measure, and warn of those that read like scores."""
     environment = facts.environment
     training, machine = environment["training"], f"{environment['gpu'] or environment['cpu']}"
-    carbon = environment.get("carbon")
+    carbon, teacher = environment.get("carbon"), environment.get("teacher")
     packages = ", ".join(f"{name} {number}" for name, number in environment["packages"].items())
     urls = [str(entry.get("url")) for entry in facts.tracking.values() if isinstance(entry, dict)]
     values = {
         "name": title,
         "base model": facts.base_name,
+        "teacher": f"{teacher['name']}, weights {teacher['weights']}" if teacher else "",
         "start": environment["started"],
         "duration": f"{training['seconds']} s, {training['tweets_per_second']} tweets per second",
         "steps": f"{training['steps']}, the best {training['best_step']}",

@@ -186,6 +186,9 @@ def _measure(page: Page, facts: Facts, data: DataConfig | None, tolerance: float
         facts.data, prepared, recipe, classifier.tokenizer, named_here=data is not None
     )
     checks += data_checks
+    if recipe.model.layers:
+        layers = models.load_config(str(page.folder)).num_hidden_layers
+        checks.append(check_exactly("recipe.yaml: layers", recipe.model.layers, layers))
     if (page.folder / TRAINING_ROWS).is_file():
         checks.append(origin.check_training_rows(page.folder / TRAINING_ROWS, prepared))
     if facts.published:

@@ -104,6 +104,7 @@ class ModelConfig(Section):
     teacher: str | None = setting(
         None, "A fine-tuned model (run, folder or Hub id) whose scores are learned, too: distillation."
     )
+    teacher_revision: Revision | None = setting(None, "Branch, tag or commit of the teacher on the Hub.")
     teacher_temperature: PositiveNumber = setting(2.0, "Divides the logits of both: softer scores to learn.")
     teacher_weight: Proportion = setting(0.5, "Share of the teacher's scores in the loss; the labels have the rest.")
 

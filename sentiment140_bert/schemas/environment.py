@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sentiment140_bert.schemas.basics import Count, NonNegative, Number
+from sentiment140_bert.schemas.basics import Commit, Count, NonNegative, Number, Sha256
 
 
 class BaseModel(TypedDict):
@@ -25,10 +25,11 @@ class Precision(TypedDict):
 
 
 class Teacher(TypedDict):
-    """The model whose scores were learned; ``weights`` is the sha256 of its safetensors."""
+    """The model whose scores were learned; ``revision`` is a commit, ``weights`` the sha256 of its safetensors."""
 
     name: str
-    weights: str
+    revision: NotRequired[Commit]
+    weights: Sha256
 
 
 class Batch(TypedDict):

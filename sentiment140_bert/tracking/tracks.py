@@ -14,9 +14,8 @@ from sentiment140_bert.errors import TrackerError
 from sentiment140_bert.files import Place
 from sentiment140_bert.locks import expand_folder, lock_folder
 from sentiment140_bert.recipe import REGISTERED, Recipe
-from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.results import TrackedAt
-from sentiment140_bert.run import RunDir, saved_recipe
+from sentiment140_bert.run import RunDir, make_run_public, saved_recipe
 
 if TYPE_CHECKING:
     from sentiment140_bert.tracking import Tracking
@@ -79,10 +78,8 @@ def describe_tracked_run(run: RunDir, recipe: Recipe, live: bool = False, is_par
     """
     from sentiment140_bert.tracking.tracked_run import TrackedRun
 
-    data = run.read_data()
-    base_model = run.read_environment()["base_model"]["name"]
-    public = make_public(recipe, base_model, data["sources"]["training"]["on_hub"])
-    return TrackedRun(run, run.choose_title(recipe), public, data["fingerprint"], live, is_part, _stage)
+    public, fingerprint = make_run_public(run, recipe), run.read_data()["fingerprint"]
+    return TrackedRun(run, run.choose_title(recipe), public, fingerprint, live, is_part, _stage)
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from sentiment140_bert import schemas
 from sentiment140_bert.errors import RunError, S140Error
 from sentiment140_bert.recipe import Recipe
-from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.results import KeptCheckpoints
-from sentiment140_bert.run import RunDir
+from sentiment140_bert.run import RunDir, make_run_public
 
 if TYPE_CHECKING:
     from sentiment140_bert.hub.checkpoint_repo import CheckpointRepo
@@ -171,7 +170,7 @@ class CheckpointUploads:
                 shutil.copyfile(path, folder / path.name)
         history = run.history.read_bytes() if run.history.is_file() else b""
         (folder / run.history.name).write_bytes(history[: history.rfind(b"\n") + 1])  # a line may be being written
-        (folder / run.recipe.name).write_text(make_public(self.recipe).to_yaml(), "utf-8")
+        (folder / run.recipe.name).write_text(make_run_public(run, self.recipe).to_yaml(), "utf-8")
 
 
 def _stage_checkpoint(checkpoint: Path, folder: Path) -> dict[str, schemas.FileDigest]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment140_bert import schemas
-from sentiment140_bert.errors import DataError, ModelError, RunError
+from sentiment140_bert.errors import ModelError, RunError
 from sentiment140_bert.models.labels import LABEL_NAMES, map_labels
 from sentiment140_bert.recipe.privacy import strip_folders
 from sentiment140_bert.recipe.sections import ModelConfig
@@ -46,7 +46,7 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
     """Score the training tweets with the recipe's teacher; None without one.
 
     Args:
-        config: The section ``model`` of the recipe.
+        config: The section ``model`` of the recipe, with the commit of a teacher on the Hub.
         prepared: The splits of the recipe.
 
     Raises:
@@ -59,8 +59,8 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
 
     with fetch_registered(config.teacher) as place:
         before = models.hash_local_weights(place)
-        classifier = load_classifier(place)
-        weights = models.hash_weights(models.find_folder(place))
+        classifier = load_classifier(place, config.teacher_revision)
+        weights = models.hash_weights(models.find_folder(place, config.teacher_revision))
     if before and before != weights:
         raise ModelError(f"The teacher {config.teacher} changed while it was loaded.", "Try again.")
     mapping = map_labels(classifier.labels)
@@ -78,47 +78,10 @@ def ask_teacher(config: ModelConfig, prepared: Prepared) -> Distillation | None:
     answers = classifier.probabilities(texts)
     shares = np.stack([answers[:, column].sum(axis=1) for column in columns], axis=1)
     teacher: schemas.Teacher = {"name": strip_folders(config.teacher), "weights": weights}
+    if config.teacher_revision:
+        teacher["revision"] = config.teacher_revision
     shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return Distillation(shares, config.teacher_temperature, config.teacher_weight, teacher)
-
-
-def refuse_leakage(config: ModelConfig, prepared: Prepared) -> None:
-    """Refuse a teacher, or a fine-tuned model to start from, that was trained on tweets which are scored here.
-
-    Args:
-        config: The section ``model`` of the recipe.
-        prepared: The splits of the recipe.
-
-    Raises:
-        DataError: It was: what it knows of them would make the scores too high.
-    """
-    from sentiment140_bert.evaluation.evaluate import find_leakage, find_training_data
-
-    fine_tuned: dict[str, str | None] = {config.teacher: None} if config.teacher else {}
-    if config.model_name_or_path not in fine_tuned and _is_classifier(config):
-        fine_tuned[config.model_name_or_path] = config.model_revision
-    for model, revision in fine_tuned.items():
-        training = find_training_data(model, revision)
-        if training.prepared is None and training.hashes is None:
-            log.warning("leakage: %s: if it saw scored tweets, the scores are too high (%s)", model, training.unknown)
-        for split in (name for name in ("validation", "test", "manual") if name in prepared.report["splits"]):
-            table = prepared.table(split)
-            audit = find_leakage(training, table)
-            if audit and (count := audit.counts()["exact"]):
-                raise DataError(
-                    f"{model} was trained on {count:,} of the {len(table):,} {split} tweets: their scores would be too "
-                    "high.",
-                    "Use its own splits: the same --dataset, --max-samples, --validation-size, --test-size, "
-                    "--split-seed and --cleaning.",
-                )
-
-
-def _is_classifier(config: ModelConfig) -> bool:
-    """Return True if the model to start from is a classifier already, such as a finished run."""
-    from sentiment140_bert import models
-
-    architectures = models.load_config(config.model_name_or_path, config.model_revision).architectures
-    return any("Classification" in architecture for architecture in architectures or [])
 
 
 def check_same_teacher(run: RunDir, environment: schemas.StartedEnvironment) -> None:

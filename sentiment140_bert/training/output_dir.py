@@ -15,6 +15,7 @@ from sentiment140_bert.files import TEMPORARY
 from sentiment140_bert.locks import LOCK
 from sentiment140_bert.recipe import FILE_SETTINGS, Recipe, list_differences
 from sentiment140_bert.run import RunDir, list_checkpoints, saved_recipe
+from sentiment140_bert.training import ancestors
 
 if TYPE_CHECKING:
     from sentiment140_bert.publishing.destination import Destination
@@ -152,7 +153,7 @@ def remember_if_same_data(run: RunDir, recipe: Recipe, data: loading.PreparedDat
         recipe: The recipe of the command.
         data: The prepared tweets, if the caller has them.
     """
-    recipe, fingerprint = loading.pin_base_model(recipe, run, data), run.read_data()["fingerprint"]
+    recipe, fingerprint = ancestors.pin_models(recipe, run, data), run.read_data()["fingerprint"]
     try:
         tokens = (data or loading.load_data(recipe))[1]
         reason = "" if tokens.report["fingerprint"] == fingerprint else "its recipe prepares other tweets"

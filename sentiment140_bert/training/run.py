@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sentiment140_bert import schemas
 from sentiment140_bert.cards.model import save_description, write_model_folder
 from sentiment140_bert.data import loading
@@ -25,15 +27,16 @@ from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe
 from sentiment140_bert.results import PushResult, TrainResult
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.tracking import open_trackers, tracks
-from sentiment140_bert.training import arguments, checkpoint_uploads, output_dir, remote_run, volumes
+from sentiment140_bert.training import ancestors, arguments, checkpoint_uploads, output_dir, remote_run, volumes
 from sentiment140_bert.training import environment as environments
-from sentiment140_bert.training.distillation import Distillation, ask_teacher, check_same_teacher, refuse_leakage
+from sentiment140_bert.training.distillation import Distillation, ask_teacher, check_same_teacher
 
 if TYPE_CHECKING:
     from accelerate import PartialState
     from transformers import TrainingArguments
 
     from sentiment140_bert.data.cache import Prepared
+    from sentiment140_bert.data.leakage import Hashes
     from sentiment140_bert.tracking import Tracking
 
 log = logging.getLogger(__name__)
@@ -135,7 +138,8 @@ class Job:
 class Start:
     """The splits that a training starts with, their tokens, and the checkpoint that it resumes from.
 
-    ``recipe`` has the commit of its base model; ``checkpoint`` may be None although a run is there to resume.
+    ``recipe`` has the commits of its base model and teacher; ``checkpoint`` may be None although a run is there to
+    resume; ``seen`` are the hashes of the texts that base model and teacher were trained on.
     """
 
     recipe: Recipe
@@ -145,6 +149,7 @@ class Start:
     resumes: bool
     checkpoint: Path | None
     distillation: Distillation | None
+    seen: Hashes
 
 
 def _train_on_volume(run: RunDir, request: Request) -> TrainResult:
@@ -199,19 +204,19 @@ def load_data_and_resume_state(job: Job) -> Start:
     recipe, data = _prepare(job, job.resumes)
     is_fetched = job.remote.fetch(data[1].report, job.resumes) if job.remote else False
     if is_fetched := arguments.share_value(job.processes, is_fetched):
-        recipe, data = _prepare(job, True)  # the run may have started with another commit of the base model
+        recipe, data = _prepare(job, True)  # the run may have started with other commits of its models
     resumes = job.resumes or is_fetched
     log.info("precision: %s (%s)", job.precision.name, job.precision.why)
     checkpoint = checkpoints.newest_complete(job.run.checkpoints) if resumes else None
     if resumes:
         log.info("resume: %s", f"from {checkpoint.name}" if checkpoint else "no complete checkpoint, from step 0")
-    refuse_leakage(recipe.model, data.splits)
-    return Start(recipe, *data, resumes, checkpoint, ask_teacher(recipe.model, data.splits))
+    seen = ancestors.refuse_leakage(recipe.model, data.splits)
+    return Start(recipe, *data, resumes, checkpoint, ask_teacher(recipe.model, data.splits), seen)
 
 
 def _prepare(job: Job, resumes: bool) -> tuple[Recipe, loading.PreparedData]:
     with job.processes.main_process_first():
-        recipe = loading.pin_base_model(job.recipe, job.run if resumes else None, job.request.data)
+        recipe = ancestors.pin_models(job.recipe, job.run if resumes else None, job.request.data)
         return recipe, job.request.data or loading.load_data(recipe)
 
 
@@ -278,6 +283,7 @@ def fit(
         Interrupted: A signal stopped training.
     """
     from sentiment140_bert import models
+    from sentiment140_bert.data import leakage
     from sentiment140_bert.evaluation.metrics import compute_trainer_metrics
     from sentiment140_bert.machine.usage import Usage
     from sentiment140_bert.training import callbacks, trainer
@@ -309,6 +315,8 @@ def fit(
         raise output_dir.build_interruption(job.run, outcome.steps, outcome.signal, job.is_main, job.request.push_to)
     if job.is_main:
         models.save_model(model, start.tokenizer, job.run.model)
+        trained_on = leakage.hash_texts(start.prepared.table("train")["text"])
+        leakage.write_hashes(job.run.training_rows, np.union1d(trained_on, start.seen))
         training = environments.describe_training(outcome, monitor)
         write_json(job.run.environment, {**environment, "training": training})
 

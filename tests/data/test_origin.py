@@ -167,6 +167,21 @@ def test_topics_that_were_removed_are_gone(kind: str, cache: Path) -> None:
     assert find_cached(report)[0].folder == prepared.folder
 
 
+def test_splits_are_told_apart_by_the_columns_of_users_and_times(cache: Path) -> None:
+    """A file has both columns, and the rows are the same: only what is counted by users differs."""
+    rows = "".join(f"{at % 2},tweet {at} of mine,{at % 3},{at}\n" for at in range(60))
+    Path("mine.csv").write_text(f"label,text,writer,reader\n{rows}")
+    tokenizer, reports = load_tokenizer("bundled:minilm"), {}
+    for column in ("writer", "reader"):
+        prepared = prepare_splits(DataConfig(dataset="mine.csv", manual_test="none", user_column=column, **SIZES))
+        tokenize_splits(prepared, tokenizer, 128)
+        about_tokens = {"tokenizer": {"sha256": hash_tokenizer(tokenizer), "max_length": 128}}
+        reports[prepared.folder] = prepared.report | about_tokens
+    assert len(reports) == 2
+    for folder, report in reports.items():
+        assert find_cached(report)[0].folder == folder
+
+
 def test_the_stored_form_of_users_dates_and_topics():
     """Hashes of users were stored by earlier versions: other ones would match nobody."""
     columns = {

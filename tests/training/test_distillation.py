@@ -17,21 +17,21 @@ import sentiment140_bert
 from killing import same, trained
 from sentiment140_bert import models
 from sentiment140_bert.data import loading
-from sentiment140_bert.errors import DataError, ModelError, S140Error
+from sentiment140_bert.errors import ModelError, S140Error
 from sentiment140_bert.recipe import Recipe, as_recipe
-from sentiment140_bert.run import TRAINING_ROWS, RunDir
+from sentiment140_bert.recipe.privacy import make_public
+from sentiment140_bert.run import RunDir, make_run_public, saved_recipe
 from sentiment140_bert.training.batching import IGNORED
-from sentiment140_bert.training.distillation import Distillation, ask_teacher, refuse_leakage
+from sentiment140_bert.training.distillation import Distillation, ask_teacher
 from sentiment140_bert.training.optimization import ExactLoss
-from tiny_run import TINY, flags
+from tiny_run import flags, tiny_recipe
 
 pytest_plugins = "model_fixtures"
 STUDENT = {"model_name_or_path": "teacher", "layers": 1}
 
 
 def student(model: Path, **changes: object) -> Recipe:
-    values = {name.replace("-", "_"): value for name, value in TINY.items()}
-    return Recipe().with_values(values | {"model_name_or_path": "teacher", "teacher": str(model)} | changes)
+    return tiny_recipe(model, **({"num_train_epochs": 2, "teacher": str(model)} | changes))
 
 
 def test_its_loss_is_the_gradient_of_hintons_in_parts_of_any_size() -> None:
@@ -90,6 +90,10 @@ def test_its_card_names_the_teacher_and_no_folder(smallest_run: Path, tmp_path: 
     environment = RunDir(folder).read_environment()
     assert environment["teacher"] == {"name": "acme", "weights": RunDir(teacher).read_metrics()["weights_sha256"]}
     shutil.rmtree(teacher)
+    public = make_run_public(
+        RunDir(folder), saved_recipe(folder)
+    ).model  # for trackers, cards and repositories of checkpoints
+    assert (public.model_name_or_path, public.teacher) == ("acme", "acme")
     s140("card", folder)
     card = RunDir(folder).card.read_text()
     assert "the scores of a teacher, `acme`, as well as the labels" in card
@@ -97,6 +101,17 @@ def test_its_card_names_the_teacher_and_no_folder(smallest_run: Path, tmp_path: 
     assert environment["teacher"]["weights"] in card
     assert not any("clients/" in file.read_text("utf-8") for file in (folder / "model").glob("*.[jmy]*"))
     assert sentiment140_bert.verify(folder).count("false") == 0
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("layers: 1", "layers: 2"))
+    assert "recipe.yaml: layers" in [
+        check.claim for check in sentiment140_bert.verify(folder).checks if check.verdict == "false"
+    ]
+
+
+def test_a_base_in_a_folder_named_teacher_is_not_taken_for_the_teacher(tmp_path: Path) -> None:
+    recipe = Recipe().with_values({"model_name_or_path": str(tmp_path / "teacher"), "teacher": str(tmp_path / "acme")})
+    public = make_public(Recipe.model_validate(make_public(recipe).to_dict()))
+    assert (public.model.model_name_or_path, public.model.teacher) == ("./teacher", "acme")
 
 
 def test_it_is_soft_targets_are_the_teachers_probabilities(smallest_run: Path) -> None:
@@ -134,21 +149,6 @@ def test_it_resumes_as_if_undisturbed_but_not_with_another_teacher(
     assert ended.code == 0, ended.stderr
     assert "resume: from checkpoint-6" in ended.stderr
     assert same(tmp_path / "killed", tmp_path / "undisturbed")
-
-
-def test_a_teacher_that_saw_the_scored_tweets_is_refused(smallest_run: Path, tmp_path: Path, caplog) -> None:
-    """The same for a model of this machine to start from."""
-    for changes in ({}, {"teacher": None, "model_name_or_path": str(smallest_run)}):
-        recipe = student(smallest_run, split_seed=7, **changes)
-        with pytest.raises(DataError, match=f"{smallest_run} was trained on .* of the 60 validation tweets"):
-            refuse_leakage(recipe.model, loading.load_data(recipe).splits)
-    recipe = student(smallest_run)
-    refuse_leakage(recipe.model, loading.load_data(recipe).splits)
-    assert "leakage" not in caplog.text
-    unknown = Path(shutil.copytree(smallest_run / "model", tmp_path / "unknown"))
-    (unknown / TRAINING_ROWS).unlink()
-    refuse_leakage(student(unknown).model, loading.load_data(recipe).splits)
-    assert f"leakage: {unknown}: if it saw scored tweets, the scores are too high" in caplog.text
 
 
 def test_what_cannot_have_a_teacher_is_an_error(

@@ -110,7 +110,17 @@ def test_paths_of_any_kind_lose_their_folders(name: str) -> None:
     assert strip_folders(name) == "own.csv"
 
 
-@pytest.mark.parametrize("name", ["user/model", "models:/main.anna.model@champion", "s3://bucket/own.csv", "own.csv"])
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [("models:/main.anna.model@champion", "models:/model@champion"), ("table:main.anna.tweets", "table:tweets")],
+)
+def test_names_of_catalogs_lose_their_schema(name: str, public: str) -> None:
+    assert strip_folders(name) == public
+    for words in (["--teacher", name], ["--set", f"teacher={name}"]):
+        assert make_arguments_public(words)[-1].endswith(public)
+
+
+@pytest.mark.parametrize("name", ["user/model", "models:/model/3", "s3://bucket/own.csv", "own.csv"])
 def test_names_that_are_no_paths_stay(name: str) -> None:
     assert strip_folders(name) == name
 

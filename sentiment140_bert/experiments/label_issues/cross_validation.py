@@ -23,7 +23,7 @@ from sentiment140_bert.models.labels import map_labels
 from sentiment140_bert.recipe import CHANGEABLE
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.text import format_duration
-from sentiment140_bert.training import volumes
+from sentiment140_bert.training import ancestors, volumes
 
 if TYPE_CHECKING:
     from sentiment140_bert.data.cache import Prepared
@@ -71,13 +71,15 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         folds: The fold of each row of its training split.
 
     Raises:
+        DataError: The base model was trained on tweets of these folds.
         RunError: The run has a teacher, this is one of several processes, or nothing can be written into the run.
         Interrupted: A signal stopped training; the folds that were finished and a checkpoint are kept.
     """
     if recipe.model.teacher:
         raise RunError(f"{run.path} was trained with a teacher, and folds have none.", "Use --by baseline.")
-    recipe = loading.pin_base_model(recipe, run)
+    recipe = ancestors.pin_models(recipe, run)
     data = loading.load_data(recipe)
+    ancestors.refuse_leakage(recipe.model, data.splits, ("train",))
     home = run.suspects / _hash_inputs(recipe, data.splits, folds)
     count = int(folds.max()) + 1
     positive = np.full(len(folds), np.nan)

@@ -32,6 +32,7 @@ from sentiment140_bert.files import Place, write_json
 from sentiment140_bert.locks import LOCK, check_still_locked, expand_folder, lock_folder
 from sentiment140_bert.recipe import Recipe, RecipeName, as_recipe, list_differences, parse_recipe
 from sentiment140_bert.schemas.experiments import MOST_SEEDS, Curve, CurveResult, pick_used_data
+from sentiment140_bert.training.ancestors import pin_models
 
 log = logging.getLogger(__name__)
 MIN_SIZE = 2  # training tweets: one of each label
@@ -147,7 +148,7 @@ def _read_earlier_plan(home: CurveDir, recipe: Recipe) -> Plan | None:
 def _pin_base_model(recipe: Recipe, before: Plan | None) -> Recipe:
     """Return the recipe with the commit of its base model that the curve began with."""
     if before is None:
-        return loading.pin_base_model(recipe)
+        return pin_models(recipe)
     commit = before.get("model_revision")
     return recipe.with_values({"model_revision": commit}) if commit else recipe
 

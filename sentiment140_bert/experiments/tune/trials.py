@@ -20,6 +20,7 @@ from sentiment140_bert.recipe import Recipe, list_differences
 from sentiment140_bert.run import RunDir, saved_recipe
 from sentiment140_bert.schemas.experiments import TrialRecord
 from sentiment140_bert.tracking import tracks
+from sentiment140_bert.training.ancestors import refuse_leakage
 from sentiment140_bert.training.environment import (
     describe_environment,
     describe_training,
@@ -68,7 +69,8 @@ class Material:
 
 def load_material(recipe: Recipe, max_length: int) -> Material:
     """Prepare a recipe's tweets, once, at the greatest length that is tried, and open training and validation."""
-    _, tokens, tokenizer = loading.load_data(recipe.with_values({"max_length": max_length}))
+    splits, tokens, tokenizer = loading.load_data(recipe.with_values({"max_length": max_length}))
+    refuse_leakage(recipe.model, splits)
     return Material(tokens.split("train"), tokens.split("validation"), tokenizer, tokens.report)
 
 

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentiment140_bert.data import loading
 from sentiment140_bert.errors import DataError, RecipeError, RunError, S140Error
 from sentiment140_bert.experiments import series
 from sentiment140_bert.experiments.tune import comparison, space
@@ -38,6 +37,7 @@ from sentiment140_bert.recipe import CHANGEABLE, Recipe, RecipeName, as_recipe
 from sentiment140_bert.recipe.privacy import make_public
 from sentiment140_bert.run import RunDir
 from sentiment140_bert.schemas.experiments import StudyResults, TrialRecord, TuneResult
+from sentiment140_bert.training import ancestors
 
 if TYPE_CHECKING:
     from sentiment140_bert.recipe import Range, TrainingConfig
@@ -91,7 +91,7 @@ def tune(
     if storage:
         Store(storage).close()  # before tweets are prepared, which may take minutes
     study = StudyChoice(storage, study_name, sampler, pruner)
-    with _open_tuning(home, loading.pin_base_model(recipe), study, final_seeds, arguments_given) as tuning:
+    with _open_tuning(home, ancestors.pin_models(recipe), study, final_seeds, arguments_given) as tuning:
         content, left = _run_study(tuning, trials, until, seeds, keep_models)
     return {**content, "left": left, "output": str(home.path)}
 
