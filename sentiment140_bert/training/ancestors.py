@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SCORED = ("validation", "test", "manual")
+OWN_SPLITS = "Use its own splits: the same --dataset, --max-samples, --validation-size, --test-size, --split-seed and --cleaning."
 
 
 class Ancestor(NamedTuple):
@@ -60,13 +61,16 @@ def pin_models(recipe: Recipe, resumed: RunDir | None = None, data: loading.Prep
     return recipe.with_values(pinned)
 
 
-def refuse_leakage(config: ModelConfig, prepared: Prepared, splits: tuple[str, ...] = SCORED) -> Hashes:
+def refuse_leakage(
+    config: ModelConfig, prepared: Prepared, splits: tuple[str, ...] = SCORED, hint: str = OWN_SPLITS
+) -> Hashes:
     """Refuse a teacher or a base model that was trained on tweets which are scored here.
 
     Args:
         config: The section ``model`` of the recipe, with commits for models on the Hub.
         prepared: The splits of the recipe.
         splits: Those of them that are scored.
+        hint: What to do about it.
 
     Returns:
         The sorted hashes of the texts that these models, and their own ancestors, were trained on, as far as is known.
@@ -91,8 +95,7 @@ def refuse_leakage(config: ModelConfig, prepared: Prepared, splits: tuple[str, .
                 raise DataError(
                     f"{ancestor.name} was trained on {len(audit.exact):,} of the {len(table):,} {split} tweets: their "
                     "scores would be too high.",
-                    "Use its own splits: the same --dataset, --max-samples, --validation-size, --test-size, "
-                    "--split-seed and --cleaning.",
+                    hint,
                 )
         seen = np.union1d(seen, hashes)
     return seen

@@ -139,7 +139,10 @@ def test_a_learning_curve_keeps_the_commit_that_it_began_with(hub: HubServer, pu
 
 
 def test_suspects_are_searched_with_the_commit_of_the_run(hub: HubServer, pushed: Path, s140: Callable) -> None:
-    s140("train", "--output-dir", "new", *flags(model_name_or_path=MODEL, num_train_epochs=1))
+    rows = "".join(f"{4 * (at % 2)},{'good' if at % 2 else 'bad'} day number {at}\n" for at in range(300))
+    Path("others.csv").write_text(rows)  # MODEL was not trained on them
+    words = flags(model_name_or_path=MODEL, dataset="others.csv", manual_test="none", num_train_epochs=1)
+    s140("train", "--output-dir", "new", *words)
     before = hub.head(MODEL)
     hub.write(MODEL, "notes.md", b"a new commit")
     hub.requests.clear()

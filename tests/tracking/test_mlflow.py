@@ -149,7 +149,7 @@ def test_the_model_answers_as_the_run_does(life: Path, tracked, one_server: Mlfl
     assert "transformers==" in requirements
     recipe = tiny_recipe(life, teacher=registered)
     learned = ask_teacher(recipe.model, loading.load_data(recipe).splits)
-    assert learned.teacher == {"name": registered, "weights": info.metadata["weights_sha256"]}
+    assert learned.teacher == {"name": f"models:/{life.parent.name}@best", "weights": info.metadata["weights_sha256"]}
 
 
 def test_the_model_tells_nothing_of_this_machine(life: Path, tracked, one_server: MlflowServer) -> None:

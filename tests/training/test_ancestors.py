@@ -88,6 +88,7 @@ def test_trials_and_folds_refuse_a_base_that_saw_their_tweets(
     s140("train", "--output-dir", tmp_path / "again", *flags(model_name_or_path=smallest_run, max_steps=1))
     refused = s140("suspects", tmp_path / "again", "--by", "model", "--output", tmp_path / "list.csv", code=1).stderr
     assert "of the 180 train tweets" in refused
+    assert "Use --by baseline." in refused
     assert not (tmp_path / "list.csv").exists()
 
 

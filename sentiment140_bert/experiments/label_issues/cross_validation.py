@@ -79,7 +79,7 @@ def predict_by_model(run: RunDir, recipe: Recipe, folds: Indices) -> Floats:
         raise RunError(f"{run.path} was trained with a teacher, and folds have none.", "Use --by baseline.")
     recipe = ancestors.pin_models(recipe, run)
     data = loading.load_data(recipe)
-    ancestors.refuse_leakage(recipe.model, data.splits, ("train",))
+    ancestors.refuse_leakage(recipe.model, data.splits, ("train",), "Use --by baseline.")
     home = run.suspects / _hash_inputs(recipe, data.splits, folds)
     count = int(folds.max()) + 1
     positive = np.full(len(folds), np.nan)
