@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SCORED = ("validation", "test", "manual")
-OWN_SPLITS = "Use its own splits: the same --dataset, --max-samples, --validation-size, --test-size, --split-seed and --cleaning."
+OWN_SPLITS = "Use its own: --dataset, --max-samples, --validation-size, --test-size, --split-seed and --cleaning."
 
 
 class Ancestor(NamedTuple):
