@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sentiment140_bert.errors import RunError
-from sentiment140_bert.files import Place, check_writes, expand_path, explain_refused_write, remove_leftovers
+from sentiment140_bert.files import NO_LINK, Place, check_writes, expand_path, explain_refused_write, remove_leftovers
 from sentiment140_bert.trust import check_folder
 
 if TYPE_CHECKING:
@@ -136,11 +136,31 @@ def make_lock(file: Path, **options: Any) -> BaseFileLock:
     """Return a lock of filelock's on a file, which is removed first if it is another file's second name."""
     from filelock import FileLock
 
-    with contextlib.suppress(FileNotFoundError):
-        state = file.lstat()
-        if stat.S_ISREG(state.st_mode) and state.st_nlink > 1:
-            file.unlink()
+    if _has_second_name(file):
+        file.unlink()
     return FileLock(file, **options)
+
+
+def _has_second_name(file: Path) -> bool:
+    try:
+        state = file.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(state.st_mode) and state.st_nlink > 1
+
+
+def _is_held(file: Path) -> bool:
+    """Return True if a process has locked a file, which is opened for reading only and stays as it is."""
+    import fcntl
+
+    descriptor = os.open(file, os.O_RDONLY | NO_LINK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _acquire(folder: Path, owner: str) -> Held | None:
@@ -155,14 +175,16 @@ def _acquire(folder: Path, owner: str) -> Held | None:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, owner.encode())
 
-    lock = make_lock(
-        file,
-        timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
-        thread_local=False,
-        fallback_to_soft=False,
-        on_acquired=on_acquired,
-    )
     try:
+        if _has_second_name(file) and _is_held(file):  # someone made a backup of hard links meanwhile
+            raise Timeout(str(file))
+        lock = make_lock(
+            file,
+            timeout=0.1,  # the file of a lock that was just released is not mistaken for one that is held
+            thread_local=False,
+            fallback_to_soft=False,
+            on_acquired=on_acquired,
+        )
         lock.acquire(poll_interval=0.02)
     except Timeout:
         raise RunError(

@@ -254,6 +254,22 @@ def test_what_is_moved_writes_nothing_into_what_takes_its_place(
     assert (there / ("metrics.json" if kind == "run" else "curve.json")).is_file()
 
 
+def test_a_backup_of_hard_links_takes_no_lock_away(tmp_path: Path) -> None:
+    """A second name of a file that nobody locked is removed before it is locked, and that file stays as it is."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "notes").write_text("mine")
+    with lock_folder(run, "training"):
+        os.link(run / LOCK, tmp_path / "backup")
+        again = complete("train", "--output-dir", run, *flags(), code=1)[1]
+        assert f"is in use: training by process {os.getpid()} on " in again
+        check_still_locked(run)
+    os.link(tmp_path / "notes", run / LOCK)
+    with lock_folder(run, "training"):
+        check_still_locked(run)
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def test_a_lock_that_a_contender_emptied_is_still_held(tmp_path: Path) -> None:
     """Some versions of filelock do that."""
     with lock_folder(tmp_path, "training"):

@@ -7,8 +7,8 @@ other file that is scored may hold either.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sentiment140_bert.data import clean, near_duplicates
 from sentiment140_bert.errors import RunError, first_line
 from sentiment140_bert.files import write_whole
 
+log = logging.getLogger(__name__)
 Indices = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
@@ -149,8 +150,11 @@ def write_hashes(path: Path, hashes: Hashes) -> None:
 
 def add_hashes(path: Path, hashes: Hashes) -> None:
     """Write the hashes of a model's training texts, with those of its ancestors that the file holds already."""
-    with suppress(RunError):  # it is missing, or of another version
-        hashes = np.union1d(hashes, read_hashes(path))
+    if path.exists():
+        try:
+            hashes = np.union1d(hashes, read_hashes(path))
+        except RunError as error:
+            log.warning("leakage: the tweets that its own base or teacher saw are not known: %s", error.message)
     write_hashes(path, hashes)
 
 

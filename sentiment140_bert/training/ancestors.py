@@ -43,7 +43,6 @@ def pin_models(recipe: Recipe, resumed: RunDir | None = None, data: loading.Prep
         ModelError: There is no such model.
     """
     from sentiment140_bert import models
-    from sentiment140_bert.inference.predict import pin_revision
 
     base = recipe.model
     environment = resumed.read_environment() if resumed else None
@@ -56,9 +55,18 @@ def pin_models(recipe: Recipe, resumed: RunDir | None = None, data: loading.Prep
     pinned: dict[str, Any] = {"model_revision": commit} if commit else {}
     if base.teacher:
         noted = environment.get("teacher") if environment else None
-        commit = noted.get("revision") if noted else pin_revision(base.teacher, base.teacher_revision)
-        pinned["teacher_revision"] = commit
+        pinned["teacher_revision"] = noted.get("revision") if noted else _find_commit(base)
     return recipe.with_values(pinned)
+
+
+def _find_commit(base: ModelConfig) -> str | None:
+    """Return the commit of a teacher on the Hub; folders and models of MLflow's registry have none."""
+    from sentiment140_bert import models
+    from sentiment140_bert.tracking import mlflow_models
+
+    if base.teacher is None or mlflow_models.is_registered(base.teacher):
+        return None
+    return models.resolve_commit(base.teacher, base.teacher_revision)
 
 
 def refuse_leakage(
@@ -84,10 +92,12 @@ def refuse_leakage(
     seen = np.empty(0, np.uint64)
     for ancestor in _list_ancestors(config):
         training = find_training_data(ancestor.name, ancestor.revision)
+        if training.hashes is None and training.unknown and ancestor.is_fine_tuned:
+            log.warning(
+                "leakage: %s: if it saw scored tweets, the scores are too high (%s)", ancestor.name, training.unknown
+            )
         hashes = training.hash_texts()
         if hashes is None:
-            if ancestor.is_fine_tuned:
-                _warn(ancestor, training.unknown)
             continue
         for split, table in tables.items():
             audit = find_leakage(training, table)
@@ -115,7 +125,3 @@ def _list_ancestors(config: ModelConfig) -> Iterator[Ancestor]:
     is_classifier = any("Classification" in architecture for architecture in architectures)
     if is_classifier or not models.is_hub_id(name):
         yield Ancestor(name, revision, is_classifier)
-
-
-def _warn(ancestor: Ancestor, why: str) -> None:
-    log.warning("leakage: %s: if it saw scored tweets, the scores are too high (%s)", ancestor.name, why)

@@ -47,6 +47,12 @@ def test_a_teacher_or_base_that_saw_the_scored_tweets_is_refused(
         own = RunDir(smallest_run).read_data()["splits"]["train"]["rows"]
         assert len(check(tiny_recipe(encoder, **changes))) == own
     assert "leakage" not in caplog.text
+    damaged = Path(shutil.copytree(smallest_run, tmp_path / "damaged"))
+    RunDir(damaged).training_rows.write_bytes(b"")
+    check(tiny_recipe(encoder, teacher=str(damaged), teacher_revision="main"))  # of a folder, which has no branches
+    assert f"leakage: {damaged}: if it saw scored tweets" in caplog.text
+    leakage.add_hashes(RunDir(damaged).training_rows, np.array([7], np.uint64))
+    assert "its own base or teacher saw are not known" in caplog.text
     unknown = Path(shutil.copytree(smallest_run / "model", tmp_path / "unknown"))
     (unknown / TRAINING_ROWS).unlink()
     assert not len(check(tiny_recipe(encoder, teacher=str(unknown))))
@@ -98,6 +104,10 @@ def test_each_revision_of_a_model_is_looked_at(encoder: Path, hub: HubServer) ->
     before = hub.head(MODEL)
     hub.write(MODEL, TRAINING_ROWS, b"")
     recipe = tiny_recipe(encoder, teacher=MODEL, split_seed=7)
+    assert (
+        pin_models(recipe.with_values({"teacher": str(encoder), "teacher_revision": "main"})).model.teacher_revision
+        is None
+    )
     pinned = pin_models(recipe)
     assert pinned.model.teacher_revision == hub.head(MODEL) != before
     check(recipe)

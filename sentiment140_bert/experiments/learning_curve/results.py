@@ -92,11 +92,13 @@ def make_curve(home: CurveDir) -> Curve:
         cost = None if price is None else sum(point.report["cost"] or 0.0 for point in finished[subset["size"]])
         described = {key: value for key, value in subset.items() if key in SUBSET_KEYS}
         sizes.append(cast(CurveSize, described | {"points": reports} | average_points(reports) | {"cost": cost}))
+    runs = [home.run(subset["size"], seed) for subset in plan["subsets"] for seed in plan["seeds"]]
+    base = next((run.read_environment()["base_model"]["name"] for run in runs if run.is_run()), None)
     done = [point for points in finished.values() for point in points]
     return {
         "name": plan["name"],
         "group": plan["group"],
-        "recipe": make_public(recipe, is_on_hub=data["sources"]["training"]["on_hub"]).to_dict(),
+        "recipe": make_public(recipe, base, data["sources"]["training"]["on_hub"]).to_dict(),
         "data": data,
         "seeds": plan["seeds"],
         "cut_short": plan["cut_short"],

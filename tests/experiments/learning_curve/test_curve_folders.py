@@ -103,6 +103,16 @@ def test_keys_that_nobody_expects_are_ignored_and_texts_are_escaped(curve: Path,
     assert size["points"][1] == point
 
 
+def test_a_base_whose_folder_is_gone_stays_without_its_folders(curve: Path, s140: Callable) -> None:
+    """A relative path looks like an id of the Hub then."""
+    plan, noted = read(curve / "plan.json"), find_run(curve, 160, 42).read_environment()["base_model"]["name"]
+    plan["recipe"]["model"]["model_name_or_path"] = f"acme/{noted}"
+    (curve / "plan.json").write_text(json.dumps(plan))
+    s140("learning-curve", curve, "--redraw")
+    assert read(curve / "curve.json")["recipe"]["model"]["model_name_or_path"] == noted
+    assert "acme" not in (curve / "README.md").read_text()
+
+
 @pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"data": 3, "price_per_hour": NaN}'])
 def test_a_damaged_file_is_one_error_or_written_again(curve: Path, s140: Callable, broken: str) -> None:
     """Write again only curve.json and an empty list of failures, which follow from the other files."""
