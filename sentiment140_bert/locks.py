@@ -41,10 +41,10 @@ class Held(NamedTuple):
 
     def is_in_place(self, folder: Path) -> bool:
         """Return True if the lock's file is in a folder; by its text, too, as some file systems number files again."""
+        file = folder / LOCK
         try:
-            file = folder / LOCK
-            return _read_inode(file.lstat()) == self.inode or file.read_text("utf-8") == self.owner
-        except (OSError, UnicodeDecodeError):
+            return _read_inode(file.lstat()) == self.inode or file.read_text("utf-8", "replace") == self.owner
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

@@ -154,7 +154,9 @@ def add_hashes(path: Path, hashes: Hashes) -> None:
         try:
             hashes = np.union1d(hashes, read_hashes(path))
         except RunError as error:
-            log.warning("leakage: the tweets that its own base or teacher saw are not known: %s", error.message)
+            log.warning(
+                "leakage: what this model's base or teacher was trained on is no longer known: %s", error.message
+            )
     write_hashes(path, hashes)
 
 

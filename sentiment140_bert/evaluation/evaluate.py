@@ -193,8 +193,8 @@ def _find_run_data(run: RunDir) -> TrainingData:
     from sentiment140_bert.data.cache import find_cached
 
     described = run.read_data()
+    cached = find_cached(described)
     try:
-        cached = find_cached(described)
         prepared = cached[0] if cached else loading.load_splits(saved_recipe(run.path).data)[0]
         reason = "" if prepared.report["fingerprint"] == described["fingerprint"] else "its data has changed"
     except (DataError, HubError) as error:

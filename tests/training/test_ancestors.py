@@ -52,7 +52,7 @@ def test_a_teacher_or_base_that_saw_the_scored_tweets_is_refused(
     check(tiny_recipe(encoder, teacher=str(damaged), teacher_revision="main"))  # of a folder, which has no branches
     assert f"leakage: {damaged}: if it saw scored tweets" in caplog.text
     leakage.add_hashes(RunDir(damaged).training_rows, np.array([7], np.uint64))
-    assert "its own base or teacher saw are not known" in caplog.text
+    assert "what this model's base or teacher was trained on is no longer known" in caplog.text
     unknown = Path(shutil.copytree(smallest_run / "model", tmp_path / "unknown"))
     (unknown / TRAINING_ROWS).unlink()
     assert not len(check(tiny_recipe(encoder, teacher=str(unknown))))
@@ -104,10 +104,8 @@ def test_each_revision_of_a_model_is_looked_at(encoder: Path, hub: HubServer) ->
     before = hub.head(MODEL)
     hub.write(MODEL, TRAINING_ROWS, b"")
     recipe = tiny_recipe(encoder, teacher=MODEL, split_seed=7)
-    assert (
-        pin_models(recipe.with_values({"teacher": str(encoder), "teacher_revision": "main"})).model.teacher_revision
-        is None
-    )
+    folder = recipe.with_values({"teacher": str(encoder), "teacher_revision": "main"})
+    assert pin_models(folder).model.teacher_revision is None
     pinned = pin_models(recipe)
     assert pinned.model.teacher_revision == hub.head(MODEL) != before
     check(recipe)

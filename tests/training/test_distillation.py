@@ -90,9 +90,8 @@ def test_its_card_names_the_teacher_and_no_folder(smallest_run: Path, tmp_path: 
     environment = RunDir(folder).read_environment()
     assert environment["teacher"] == {"name": "acme", "weights": RunDir(teacher).read_metrics()["weights_sha256"]}
     shutil.rmtree(teacher)
-    public = make_run_public(
-        RunDir(folder), saved_recipe(folder)
-    ).model  # for trackers, cards and repositories of checkpoints
+    # What trackers, cards and repositories of checkpoints show:
+    public = make_run_public(RunDir(folder), saved_recipe(folder)).model
     assert (public.model_name_or_path, public.teacher) == ("acme", "acme")
     s140("card", folder)
     card = RunDir(folder).card.read_text()
@@ -103,9 +102,8 @@ def test_its_card_names_the_teacher_and_no_folder(smallest_run: Path, tmp_path: 
     assert sentiment140_bert.verify(folder).count("false") == 0
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("layers: 1", "layers: 2"))
-    assert "recipe.yaml: layers" in [
-        check.claim for check in sentiment140_bert.verify(folder).checks if check.verdict == "false"
-    ]
+    checks = sentiment140_bert.verify(folder).checks
+    assert "recipe.yaml: layers" in [check.claim for check in checks if check.verdict == "false"]
 
 
 def test_a_base_in_a_folder_named_teacher_is_not_taken_for_the_teacher(tmp_path: Path) -> None:
